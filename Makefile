@@ -1,0 +1,61 @@
+# Every command of this repository. The first target that runs makes the virtual environment; nothing else is needed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run sandbox test check format lint types contracts bench lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the broker needs Python 3.11 or later; try: make PYTHON=python3.13")'
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## tell the whole story with real processes: embedded Valkey, sandbox upstream, broker
+	$(BIN)/python -m sandbox.demo
+
+run: $(READY) ## the same processes, left running, with curl commands to paste
+	$(BIN)/python -m sandbox.demo --keep-running
+
+sandbox: $(READY) ## only the stand-in BigCommerce B2B Edition
+	$(BIN)/python -m sandbox
+
+test: $(READY) ## every test, real Valkey included
+	$(BIN)/pytest
+
+check: $(READY) ## what CI runs: format, lint, types, contracts, tests with branch coverage
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest --cov --cov-report=term
+
+format: $(READY) ## rewrite the code in the house format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(READY) ## ruff, all rules
+	$(BIN)/ruff check .
+
+types: $(READY) ## mypy, strict
+	$(BIN)/mypy
+
+contracts: $(READY) ## who may import whom
+	$(BIN)/lint-imports
+
+bench: $(READY) ## mint, redeem and proxy against two floors, as ratios
+	$(BIN)/python -m bench
+
+lock: $(READY) ## resolve the dependencies again and pin them with hashes
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements-dev.lock
+
+clean: ## remove what the commands above made
+	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,309 @@
+"""``access.yaml``: who may call, and what. Read whole, checked whole, or refused whole.
+
+The schema is DESIGN §8. Beyond it: duplicate keys, aliases and anchors are refused (two readers could understand them differently),
+limits on a grant that mints nothing are refused (they would have no effect), and the file's own ``tests`` must come out as expected.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from service.adapters.api_keys import ApiKeys
+from service.adapters.jwk_sets import JwkSetError, parse_jwk_set
+from service.adapters.workload_tokens import TokenIssuer, WorkloadTokens
+from service.core.caller import Caller
+from service.core.clock import Clock
+from service.core.policy import ACTIONS, DEFAULT_TTL, AccessGrant, Limits, MintAsk, Policy
+from service.core.scope import parse_scope_entry
+from service.core.secret import Secret
+from service.core.wildcard import matches
+
+_LARGEST_FILE = 1024 * 1024
+_LARGEST_JWK_SET = 256 * 1024
+_SPAN = re.compile(r"([0-9]{1,7})(s|m|h)", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+class AccessFileError(Exception):
+    """The file is refused; the text says where and which rule, never what stood there."""
+
+
+def _parse_span(value: object) -> timedelta:
+    match = _SPAN.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("a span is a number with s, m or h, such as 15m")
+    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+
+
+def _checked_scope(entry: str) -> str:
+    parse_scope_entry(entry)
+    return entry
+
+
+def _checked_action(pattern: str) -> str:
+    if not any(matches(pattern, action, ".") for action in ACTIONS):
+        raise ValueError("there is no such action")
+    return pattern
+
+
+def _checked_caller(pattern: str) -> str:
+    if ":" not in pattern:
+        raise ValueError(
+            "a caller begins with its issuer's name and ':'; a wildcard never crosses ':' or '/'"
+        )
+    return pattern
+
+
+def _positive(span: timedelta) -> timedelta:
+    if span <= timedelta(0):
+        raise ValueError("a span is longer than nothing")
+    return span
+
+
+Span = Annotated[timedelta, BeforeValidator(_parse_span), AfterValidator(_positive)]
+Scope = Annotated[str, AfterValidator(_checked_scope)]
+ActionPattern = Annotated[str, AfterValidator(_checked_action)]
+CallerPattern = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9._@:/+=|*-]{1,300}$"), AfterValidator(_checked_caller)
+]
+Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9._@:/+=|-]{1,300}$")]
+StorePattern = Annotated[str, Field(pattern=r"^[a-z0-9*]{1,20}$")]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+IssuerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+AccessKind = Literal["proxy", "redeem"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class _JwksFile(_Model):
+    file: str
+
+
+class _TokenIssuer(_Model):
+    name: IssuerName
+    issuer: Annotated[str, Field(min_length=1, max_length=500)]
+    audience: Annotated[str, Field(min_length=1, max_length=200)]
+    jwks: _JwksFile
+
+
+class _Kubernetes(_TokenIssuer):
+    type: Literal["kubernetes"]
+    token_review: Literal[False] = False
+
+
+class _Oidc(_TokenIssuer):
+    type: Literal["oidc"]
+
+
+class _ApiKey(_Model):
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class _ApiKeyIssuer(_Model):
+    name: IssuerName
+    type: Literal["api_key"]
+    keys: list[_ApiKey]
+
+
+class _Limits(_Model):
+    access: list[AccessKind] = ["proxy"]
+    audiences: list[CallerPattern] = []
+    max_ttl: Span = DEFAULT_TTL
+    max_uses: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    requests: list[Scope] = []
+
+
+class _Grant(_Model):
+    name: Name
+    callers: Annotated[list[CallerPattern], Field(min_length=1)]
+    stores: Annotated[list[StorePattern], Field(min_length=1)]
+    actions: Annotated[list[ActionPattern], Field(min_length=1)]
+    limits: _Limits | None = None
+
+
+class _With(_Model):
+    access: AccessKind = "proxy"
+    audience: Identity | None = None
+    ttl: Span | None = None
+    max_uses: Annotated[int, Field(ge=1)] | None = None
+    requests: list[Scope] | None = None
+
+
+class _Test(_Model):
+    caller: Identity
+    action: Literal[ACTIONS]  # type: ignore[valid-type]  # the literals are the policy's own tuple
+    store: StorePattern
+    ask: Annotated[_With | None, Field(alias="with")] = None
+    expect: Literal["allow", "deny"]
+
+
+class _File(_Model):
+    version: Literal[1]
+    issuers: list[Annotated[_Kubernetes | _Oidc | _ApiKeyIssuer, Field(discriminator="type")]]
+    grants: list[_Grant]
+    tests: list[_Test] = []
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSnapshot:
+    """One version of the file, ready for use. Fulfils ``Access``."""
+
+    policy: Policy
+    digest: str
+    tokens: WorkloadTokens
+    keys: ApiKeys
+
+    def by_token(self, token: Secret) -> Caller:
+        """See ``Access.by_token``."""
+        return self.tokens.verify(token)
+
+    def by_key(self, key: Secret) -> Caller:
+        """See ``Access.by_key``."""
+        return self.keys.verify(key)
+
+
+def read_access_file(path: str, clock: Clock) -> AccessSnapshot:
+    """Return the snapshot of an access file.
+
+    Raises:
+        AccessFileError: It cannot be read, breaks the schema, or fails its own tests.
+    """
+    content = _read(Path(path), _LARGEST_FILE)
+    try:
+        file = _File.model_validate(_load_yaml(content))
+    except ValidationError as error:
+        raise AccessFileError(_first_error(error)) from None
+    _refuse_ambiguity(file)
+    policy = Policy(tuple(_grant(grant) for grant in file.grants))
+    _run_tests(file, policy)
+    return AccessSnapshot(
+        policy=policy,
+        digest=hashlib.sha256(content).hexdigest(),
+        tokens=WorkloadTokens(dict(_token_issuers(file)), clock),
+        keys=ApiKeys(dict(_key_callers(file))),
+    )
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit + 1)
+    except OSError:
+        raise AccessFileError(f"{path} cannot be read") from None
+    if len(content) > limit:
+        raise AccessFileError(f"{path} is larger than {limit} bytes")
+    return content
+
+
+class _UniqueLoader(yaml.SafeLoader):
+    """Refuses what two readers could understand differently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 — PyYAML's signature
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) != len(node.value):
+            raise AccessFileError(f"line {_line(node.start_mark)}: a key stands twice")
+        return mapping
+
+
+def _load_yaml(content: bytes) -> Any:
+    try:
+        for event in yaml.parse(content, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                raise AccessFileError(
+                    f"line {_line(event.start_mark)}: anchors and aliases are not allowed"
+                )
+        return yaml.load(content, Loader=_UniqueLoader)  # noqa: S506 — a SafeLoader, stricter
+    except yaml.MarkedYAMLError as error:
+        raise AccessFileError(f"line {_line(error.problem_mark)}: not YAML") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError):
+        raise AccessFileError("not YAML") from None
+
+
+def _line(mark: Any) -> int:
+    return int(mark.line) + 1 if mark else 1
+
+
+def _first_error(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where or 'the file'}: {first['msg']}"
+
+
+def _refuse_ambiguity(file: _File) -> None:
+    names = [issuer.name for issuer in file.issuers]
+    urls = [issuer.issuer for issuer in file.issuers if isinstance(issuer, _TokenIssuer)]
+    grants = [grant.name for grant in file.grants]
+    for what, values in (("issuer names", names), ("issuer URLs", urls), ("grant names", grants)):
+        if len(set(values)) != len(values):
+            raise AccessFileError(f"{what} are unique")
+    for grant in file.grants:
+        mints = any(matches(pattern, "reference.mint", ".") for pattern in grant.actions)
+        if grant.limits is not None and not mints:
+            raise AccessFileError(f"grants: '{grant.name}' has limits and mints nothing")
+
+
+def _grant(grant: _Grant) -> AccessGrant:
+    limits = grant.limits or _Limits()
+    return AccessGrant(
+        name=grant.name,
+        callers=tuple(grant.callers),
+        stores=tuple(grant.stores),
+        actions=tuple(grant.actions),
+        limits=Limits(
+            access=tuple(limits.access),
+            audiences=tuple(limits.audiences),
+            max_ttl=limits.max_ttl,
+            max_uses=limits.max_uses,
+            requests=tuple(limits.requests),
+        ),
+    )
+
+
+def _run_tests(file: _File, policy: Policy) -> None:
+    for number, test in enumerate(file.tests, start=1):
+        ask = None
+        if test.action == "reference.mint":
+            asked = test.ask or _With()
+            requests = None if asked.requests is None else tuple(asked.requests)
+            ask = MintAsk(asked.access, asked.audience, asked.ttl, asked.max_uses, requests)
+        elif test.ask is not None:
+            raise AccessFileError(f"tests: number {number} has 'with' and mints nothing")
+        decision = policy.decide(test.caller, test.action, test.store, ask)
+        if decision.allowed != (test.expect == "allow"):
+            because = (
+                f"'{decision.grant}' allows it"
+                if decision.allowed
+                else (f"nearest is '{decision.grant}', which fails at {decision.failed}")
+            )
+            raise AccessFileError(f"tests: number {number} expects {test.expect}, but {because}")
+
+
+def _token_issuers(file: _File) -> Iterator[tuple[str, TokenIssuer]]:
+    for issuer in file.issuers:
+        if isinstance(issuer, _Kubernetes | _Oidc):
+            content = _read(Path(issuer.jwks.file), _LARGEST_JWK_SET)
+            try:
+                keys = parse_jwk_set(content)
+            except JwkSetError as error:
+                raise AccessFileError(f"issuers: '{issuer.name}': {error}") from None
+            yield (
+                issuer.issuer,
+                TokenIssuer(issuer.name, issuer.type, issuer.issuer, issuer.audience, keys),
+            )
+
+
+def _key_callers(file: _File) -> Iterator[tuple[str, Caller]]:
+    for issuer in file.issuers:
+        if isinstance(issuer, _ApiKeyIssuer):
+            for key in issuer.keys:
+                yield key.sha256, Caller(f"{issuer.name}:{key.name}", issuer.name, "api_key")

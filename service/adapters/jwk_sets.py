@@ -1,0 +1,104 @@
+"""Public keys of issuers, from JWK sets.
+
+A set is taken whole or refused whole. What is refused: anything but RSA, EC and OKP public keys (a symmetric key in a set that verifies
+signatures invites confusion of algorithms), keys for other uses, RSA below 2048 bits or with a small exponent, duplicate ``kid``, and
+sets too large to be honest.
+
+Source: RFC 7517; RFC 8725 §3.1, §3.5; security.md §2.2.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from jwt import PyJWK
+from jwt.exceptions import PyJWTError
+
+from service.core.strict_json import BadJsonError, parse_json
+
+_MOST_KEYS = 64
+_SMALLEST_RSA_BITS = 2048
+_SMALLEST_EXPONENT = 65537
+_ALGORITHMS = {
+    ("RSA", None): ("RS256", "PS256"),
+    ("EC", "P-256"): ("ES256",),
+    ("OKP", "Ed25519"): ("EdDSA",),
+}
+
+
+class JwkSetError(ValueError):
+    """The set is refused; the text names the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyingKey:
+    """One public key and the algorithms that it may verify."""
+
+    key: PyJWK
+    algorithms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JwkSet:
+    """The keys of one issuer by ``kid``; a key without one has the empty string."""
+
+    keys: dict[str, VerifyingKey]
+
+    def find(self, kid: str | None) -> VerifyingKey | None:
+        """Return the key that a token names; a token that names none gets the only key of a set of one."""
+        if kid is None:
+            return next(iter(self.keys.values())) if len(self.keys) == 1 else None
+        return self.keys.get(kid)
+
+
+def parse_jwk_set(content: bytes) -> JwkSet:
+    """Return the keys of a JWK set document.
+
+    Raises:
+        JwkSetError: It breaks a rule of this module.
+    """
+    try:
+        document = parse_json(content)
+    except BadJsonError:
+        raise JwkSetError("a JWK set is strict JSON") from None
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list) or not 0 < len(entries) <= _MOST_KEYS:
+        raise JwkSetError(f"a JWK set has 'keys' with 1 to {_MOST_KEYS} members")
+    keys: dict[str, VerifyingKey] = {}
+    for entry in entries:
+        kid, key = _parse_key(entry)
+        if kid in keys:
+            raise JwkSetError("two keys of a JWK set have the same 'kid'")
+        keys[kid] = key
+    return JwkSet(keys)
+
+
+def _parse_key(entry: Any) -> tuple[str, VerifyingKey]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("kid", ""), str):
+        raise JwkSetError("a key of a JWK set is an object with a string 'kid'")
+    algorithms = _ALGORITHMS.get((str(entry.get("kty")), entry.get("crv")))
+    if algorithms is None:
+        raise JwkSetError("a key is RSA, EC on P-256 or Ed25519")
+    if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
+        raise JwkSetError("a key is for verifying signatures")
+    named = entry.get("alg")
+    if named is not None:
+        if named not in algorithms:
+            raise JwkSetError("a key's 'alg' fits its type")
+        algorithms = (named,)
+    # Only public members are passed on, so that a private key published by mistake is not loaded.
+    public = {name: entry[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in entry}
+    try:
+        key = PyJWK(public, algorithm=algorithms[0])
+    except (PyJWTError, ValueError, TypeError, KeyError, json.JSONDecodeError):
+        raise JwkSetError("a key of a JWK set is not readable") from None
+    _refuse_weak(key)
+    return entry.get("kid", ""), VerifyingKey(key, algorithms)
+
+
+def _refuse_weak(key: PyJWK) -> None:
+    if isinstance(key.key, RSAPublicKey):
+        exponent = key.key.public_numbers().e
+        if key.key.key_size < _SMALLEST_RSA_BITS or exponent < _SMALLEST_EXPONENT:
+            raise JwkSetError("an RSA key has at least 2048 bits and an exponent from 65537")

@@ -1,0 +1,14 @@
+-- Take the lease, and write record and intent, if nobody holds it and the record is as it was seen.
+-- KEYS store, lease, fence, intents, stores   ARGV owner, span ms, seen, line, attempt id, intent, store hash
+-- Gives the fence, or nothing.
+local holder = redis.call('GET', KEYS[2])
+if holder == ARGV[1] then return tonumber(redis.call('GET', KEYS[3])) end
+if holder or (redis.call('GET', KEYS[1]) or '') ~= ARGV[3] then return false end
+local fence = redis.call('INCR', KEYS[3])
+redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+if ARGV[3] == '' then
+  redis.call('SET', KEYS[1], ARGV[4])
+  redis.call('ZADD', KEYS[5], 0, ARGV[7])
+end
+if ARGV[6] ~= '' then redis.call('HSET', KEYS[4], ARGV[5], fence .. ' ' .. ARGV[6]) end
+return fence

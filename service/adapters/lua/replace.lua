@@ -1,0 +1,7 @@
+-- Replace the record if it is as it was seen and nobody is issuing.
+-- KEYS store, lease   ARGV seen, line
+local current = redis.call('GET', KEYS[1])
+if current == ARGV[2] then return 1 end
+if current ~= ARGV[1] or redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1

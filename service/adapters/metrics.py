@@ -1,0 +1,116 @@
+"""Metrics for Prometheus. Fulfils ``Observer``.
+
+With more than one worker process, ``PROMETHEUS_MULTIPROC_DIR`` is set by ``broker serve`` before this module is imported, and the
+exposition sums over the workers.
+"""
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from service import __version__
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+
+
+class Metrics:
+    """Every metric of the broker; children are kept, because making one per request costs more than counting."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        registry = self._registry
+        self._requests = Counter(
+            "b2b_broker_http_requests",
+            "Requests answered, by route and status code.",
+            ["route", "method", "status"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "b2b_broker_http_request_duration_seconds",
+            "Time from the first line of a request to its answer's headers.",
+            ["route"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._references = Counter(
+            "b2b_broker_references",
+            "References minted, redeemed, used or revoked, by outcome.",
+            ["operation", "outcome"],
+            registry=registry,
+        )
+        self._issues = Counter(
+            "b2b_broker_store_issues",
+            "Attempts to get a store's token, by outcome.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._upstream = Counter(
+            "b2b_broker_upstream_calls",
+            "The broker's own calls to the upstream, by operation and outcome.",
+            ["operation", "outcome"],
+            registry=registry,
+        )
+        self._security = Counter(
+            "b2b_broker_security_events",
+            "Things that an honest caller does not do, by kind.",
+            ["kind"],
+            registry=registry,
+        )
+        build = Gauge(
+            "b2b_broker_build_info",
+            "Always 1; the version is the label.",
+            ["version"],
+            registry=registry,
+            multiprocess_mode="max",
+        )
+        build.labels(__version__).set(1)
+        self._children: dict[tuple[str, ...], Counter] = {}
+        self._timers: dict[str, Histogram] = {}
+
+    def security_event(self, kind: str) -> None:
+        """See ``Observer.security_event``."""
+        self._child(self._security, "security", kind).inc()
+
+    def store_issued(self, outcome: str) -> None:
+        """See ``Observer.store_issued``."""
+        self._child(self._issues, "issues", outcome).inc()
+
+    def reference(self, operation: str, outcome: str) -> None:
+        """See ``Observer.reference``."""
+        self._child(self._references, "references", operation, outcome).inc()
+
+    def upstream_call(self, operation: str, outcome: str) -> None:
+        """Count one of the broker's own calls to the upstream."""
+        self._child(self._upstream, "upstream", operation, outcome).inc()
+
+    def request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._child(self._requests, "requests", route, method, str(status)).inc()
+        timer = self._timers.get(route)
+        if timer is None:
+            timer = self._timers[route] = self._seconds.labels(route)
+        timer.observe(seconds)
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Return the metrics of all workers and their content type."""
+        if MULTIPROCESS in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library leaves it untyped
+        else:
+            registry = self._registry
+        return generate_latest(registry), CONTENT_TYPE_LATEST
+
+    def _child(self, metric: Counter, *key: str) -> Counter:
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*key[1:])
+        return child

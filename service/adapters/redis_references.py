@@ -1,0 +1,143 @@
+"""The references in Redis. Fulfils ``ReferenceTable``: each method is one script and one round trip."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from service.adapters.redis_link import PARTITION, RedisLink, Script, home
+from service.core.clock import to_millis
+from service.core.policy import Access
+from service.core.ports import Minted, Taken
+from service.core.reference import Accessor
+
+_MILLISECOND = timedelta(milliseconds=1)
+_MINUTE_MILLIS = 60_000
+_ACCESSOR_PREFIX = 6  # "cba_" and the partition
+
+
+class RedisReferences:
+    """Stored references and the epochs that revoke many at once."""
+
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
+        self._mint = Script("mint")
+        self._use = Script("use")
+        self._look = Script("look")
+        self._page = Script("page")
+        self._revoke = Script("revoke")
+        self._revoke_many = Script("revoke_many")
+
+    def mint(self, minted: Minted, now: datetime) -> str:
+        """See ``ReferenceTable.mint``."""
+        where = PARTITION[minted.accessor.partition]
+        member = _member(minted.accessor)
+        outcome: bytes = self._link.run(
+            self._mint,
+            [
+                where.key("ref", member),
+                where.key("store", minted.store_hash),
+                where.epochs,
+                where.key("refs", minted.store_hash),
+            ],
+            [
+                minted.uses,
+                minted.signed,
+                minted.ttl // _MILLISECOND,
+                to_millis(minted.expires_at),
+                minted.minted_by,
+                minted.audience,
+                member,
+                to_millis(now),
+                minted.store_hash,
+            ],
+        )
+        return outcome.decode("ascii")
+
+    def use(
+        self,
+        accessor: Accessor,
+        identity: str,
+        access: Access,
+        stores: tuple[str, ...],
+        now: datetime,
+    ) -> Taken:
+        """See ``ReferenceTable.use``."""
+        where = PARTITION[accessor.partition]
+        member = _member(accessor)
+        minute = to_millis(now) // _MINUTE_MILLIS
+        nonce = secrets.token_urlsafe(12)
+        answer = self._link.run(
+            self._use,
+            [where.key("ref", member), where.epochs],
+            [where.prefix, identity, access, nonce, minute, member, *map(_lua_pattern, stores)],
+        )
+        return _taken(*answer)
+
+    def look(self, accessor: Accessor) -> Taken:
+        """See ``ReferenceTable.look``."""
+        where = PARTITION[accessor.partition]
+        return _taken(
+            *self._link.run(self._look, [where.key("ref", _member(accessor)), where.epochs], [])
+        )
+
+    def page(
+        self, store_hash: str, after: str, limit: int, now: datetime
+    ) -> tuple[list[tuple[Accessor, Taken]], str | None]:
+        """See ``ReferenceTable.page``. A place is ``score.member`` of the last reference before it."""
+        where = home(store_hash)
+        score, _, member = after.partition(".")
+        rows = self._link.run(
+            self._page,
+            [where.key("refs", store_hash), where.epochs],
+            [where.prefix, to_millis(now), score, member, limit],
+        )
+        tag = where.prefix[-4:-2]
+        found = [
+            (Accessor(f"cba_{tag}{name.decode('ascii')}", tag), _taken(verdict, value))
+            for name, _score, verdict, value in rows
+        ]
+        if len(rows) < limit:
+            return found, None
+        return found, f"{int(rows[-1][1])}.{rows[-1][0].decode('ascii')}"
+
+    def revoke(self, accessor: Accessor, store_hash: str) -> bool:
+        """See ``ReferenceTable.revoke``."""
+        where = PARTITION[accessor.partition]
+        member = _member(accessor)
+        keys = [where.key("ref", member), where.key("refs", store_hash)]
+        return bool(self._link.run(self._revoke, keys, [member]))
+
+    def revoke_store(self, store_hash: str) -> None:
+        """See ``ReferenceTable.revoke_store``."""
+        where = home(store_hash)
+        arguments = [f"s:{store_hash}", where.prefix, store_hash]
+        self._link.run(self._revoke_many, [where.epochs, where.stores], arguments)
+
+    def revoke_caller(self, identity: str) -> None:
+        """See ``ReferenceTable.revoke_caller``."""
+        self._raise_everywhere(f"c:{identity}")
+
+    def revoke_all(self) -> None:
+        """See ``ReferenceTable.revoke_all``."""
+        self._raise_everywhere("all")
+
+    def _raise_everywhere(self, epoch: str) -> None:
+        self._link.run_many(
+            self._revoke_many,
+            [
+                ([where.epochs, where.stores], [epoch, where.prefix, ""])
+                for where in PARTITION.values()
+            ],
+        )
+
+
+def _member(accessor: Accessor) -> str:
+    return accessor.text[_ACCESSOR_PREFIX:]
+
+
+def _lua_pattern(store_pattern: str) -> str:
+    """Return a store pattern (letters, digits and ``*``) in Lua's notation."""
+    return f"^{store_pattern.replace('*', '[a-z0-9]*')}$"
+
+
+def _taken(verdict: bytes, reference: bytes | None = None, store: bytes | None = None) -> Taken:
+    return Taken(verdict.decode("ascii"), reference, store)  # type: ignore[arg-type]  # the scripts give only verdicts

@@ -1,0 +1,113 @@
+"""The stores in Redis. Fulfils ``StoreTable``."""
+
+import heapq
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from service.adapters.redis_link import PARTITION, RedisLink, Script, home
+from service.core.clock import from_millis, to_millis
+from service.core.ports import Attempt, Lease, Start, StoreView
+
+_MINUTE_MILLIS = 60_000
+
+
+class RedisStores:
+    """Records, leases, fences and intents."""
+
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
+        self._begin = Script("begin")
+        self._settle = Script("settle")
+        self._replace = Script("replace")
+        self._remove = Script("remove")
+        self._view = Script("view")
+
+    def read(self, store_hashes: Iterable[str], now: datetime) -> list[StoreView]:
+        """See ``StoreTable.read``."""
+        millis = to_millis(now)
+        calls = []
+        for store_hash in store_hashes:
+            key = home(store_hash).key
+            kinds = ("store", "lease", "intents", "used", "refs")
+            calls.append(([key(kind, store_hash) for kind in kinds], [millis]))
+        return [_view(answer) for answer in self._link.run_many(self._view, calls)]
+
+    def page(self, after: str, limit: int) -> list[str]:
+        """See ``StoreTable.page``. Each partition gives its next ``limit``; merged, the first ``limit`` of them are next of all."""
+        keys = [partition.stores for partition in PARTITION.values()]
+        pages = self._link.zrangebylex_many(keys, f"({after}" if after else "-", limit)
+        return [name.decode("ascii") for name in heapq.merge(*pages)][:limit]
+
+    def begin(self, start: Start, span: timedelta) -> int | None:
+        """See ``StoreTable.begin``."""
+        where = home(start.store_hash)
+        keys = [
+            where.key(kind, start.store_hash) for kind in ("store", "lease", "fence", "intents")
+        ]
+        fence = self._link.run(
+            self._begin,
+            [*keys, where.stores],
+            [
+                start.owner,
+                span // timedelta(milliseconds=1),
+                start.seen or b"",
+                start.line,
+                start.attempt_id,
+                start.intent or b"",
+                start.store_hash,
+            ],
+        )
+        return None if fence is None else int(fence)
+
+    def settle(
+        self, store_hash: str, lease: Lease, line: bytes | None, *, keep_intent: bool
+    ) -> bool:
+        """See ``StoreTable.settle``."""
+        key = home(store_hash).key
+        keys = [key(kind, store_hash) for kind in ("store", "lease", "fence", "intents")]
+        arguments = [lease.owner, lease.fence, lease.seen, line or b"", lease.attempt_id]
+        return bool(self._link.run(self._settle, keys, [*arguments, int(keep_intent)]))
+
+    def forget_attempts(self, store_hash: str, attempt_ids: Iterable[str]) -> None:
+        """See ``StoreTable.forget_attempts``."""
+        settled = list(attempt_ids)
+        if settled:
+            self._link.hdel(home(store_hash).key("intents", store_hash), settled)
+
+    def replace(self, store_hash: str, seen: bytes, line: bytes) -> bool:
+        """See ``StoreTable.replace``."""
+        key = home(store_hash).key
+        keys = [key("store", store_hash), key("lease", store_hash)]
+        return bool(self._link.run(self._replace, keys, [seen, line]))
+
+    def remove(self, store_hash: str, seen: bytes) -> bool:
+        """See ``StoreTable.remove``."""
+        where = home(store_hash)
+        keys = [
+            where.key("store", store_hash),
+            where.key("fence", store_hash),
+            where.stores,
+            where.key("used", store_hash),
+            where.key("refs", store_hash),
+        ]
+        return bool(self._link.run(self._remove, keys, [seen, store_hash]))
+
+
+def _view(answer: list[Any]) -> StoreView:
+    line, lease_millis, intents, used, live = answer
+    return StoreView(
+        line=line,
+        lease_left=timedelta(milliseconds=lease_millis) if lease_millis > 0 else None,
+        attempts=tuple(
+            _attempt(attempt_id, value)
+            for attempt_id, value in zip(intents[::2], intents[1::2], strict=True)
+        ),
+        last_used_at=from_millis(int(used) * _MINUTE_MILLIS) if used else None,
+        live_references=live,
+    )
+
+
+def _attempt(attempt_id: bytes, value: bytes) -> Attempt:
+    fence, _, intent = value.partition(b" ")
+    return Attempt(attempt_id.decode("ascii"), int(fence), intent)

@@ -1,0 +1,157 @@
+"""BigCommerce B2B Edition. Fulfils ``Upstream``; what its answers mean is decided in ``core/upstream_answers.py``.
+
+The token endpoints live beneath ``/api/io`` without a version (upstream.md §1).
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from service.adapters.upstream_link import UpstreamLink, UpstreamResponse
+from service.core.errors import BrokerError, CredentialRefusedError, UpstreamAnswerError
+from service.core.ports import ProxyRequest, ProxyResponse
+from service.core.records import TokenStyle, token_headers
+from service.core.secret import Secret
+from service.core.upstream_answers import credential_rejected, issued_token, success
+
+_AUTH = "/api/io/auth/backend"
+_TOKENS = "/api/io/backend/tokens"
+_HARMLESS_READ = "/api/v3/io/companies?limit=1&offset=0"
+_PAGE = 250
+_MOST_PAGES = 400
+_ANSWER_BYTES = 64 * 1024
+_TOKEN_PAGE_BYTES = 4 * 1024 * 1024
+_NOT_FOUND = 404
+
+Answer = TypeVar("Answer")
+
+
+class B2BUpstream:
+    """The upstream's API, as far as the broker itself uses it, and the way through for the proxy."""
+
+    def __init__(self, link: UpstreamLink, observe: Callable[[str, str], None]) -> None:
+        """Take the link, and whom to tell the outcome of each of the broker's own calls (operation, outcome)."""
+        self._link = link
+        self._observe = observe
+
+    def issue(self, store_hash: str, email: Secret, password: Secret, name: str) -> Secret:
+        """See ``Upstream.issue``."""
+        body = {
+            "storeHash": store_hash,
+            "email": email.reveal(),
+            "password": password.reveal(),
+            "name": name,
+        }
+        # A fresh connection, because a failure on an old one would leave it unknown whether the request arrived.
+        request = _request("POST", _AUTH, {}, body)
+        return self._call(
+            "issue",
+            request,
+            lambda status, answer, wait: issued_token(status, answer, store_hash, wait),
+            fresh=True,
+        )
+
+    def check(self, store_hash: str, style: TokenStyle, token: Secret) -> None:
+        """See ``Upstream.check``."""
+        headers = _revealed(token_headers(style, store_hash, token))
+        self._call("check", _request("GET", _HARMLESS_READ, headers, None), _own_success)
+
+    def tokens(self, token: Secret) -> Iterator[tuple[int, str]]:
+        """See ``Upstream.tokens``. The answers hold every token of the store in clear; only ids and names leave this method."""
+        headers = _revealed(token_headers("auth_token", "", token))
+        for page in range(_MOST_PAGES):
+            target = f"{_TOKENS}?limit={_PAGE}&offset={page * _PAGE}"
+            request = _request("GET", target, headers, None)
+            rows = self._call("list_tokens", request, _token_rows, limit=_TOKEN_PAGE_BYTES)
+            yield from rows
+            if len(rows) < _PAGE:
+                return
+        raise UpstreamAnswerError("The list of tokens does not end.", reason="too_many_tokens")
+
+    def delete(self, token: Secret, token_id: int) -> None:
+        """See ``Upstream.delete``."""
+        headers = _revealed(token_headers("auth_token", "", token))
+
+        def deleted(status: int, answer: bytes, wait: str | None) -> None:
+            if status == _NOT_FOUND:
+                return
+            _own_success(status, answer, wait)
+
+        self._call("delete_token", _request("DELETE", _AUTH, headers, {"id": token_id}), deleted)
+
+    def exchange(self, request: ProxyRequest) -> ProxyResponse:
+        """See ``Upstream.exchange``."""
+        return self._link.exchange(request)
+
+    def _call(
+        self,
+        operation: str,
+        request: ProxyRequest,
+        understand: Callable[[int, bytes, str | None], Answer],
+        *,
+        fresh: bool = False,
+        limit: int = _ANSWER_BYTES,
+    ) -> Answer:
+        try:
+            response = self._link.exchange(request, fresh=fresh)
+            try:
+                body = _bounded(response, limit)
+            finally:
+                response.close()
+            answer = understand(response.status, body, _retry_after(response))
+        except BrokerError as error:
+            self._observe(operation, error.reason)
+            raise
+        self._observe(operation, "ok")
+        return answer
+
+
+def _request(
+    method: str, target: str, headers: dict[str, str], body: dict[str, Any] | None
+) -> ProxyRequest:
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity", **headers}
+    if body is None:
+        return ProxyRequest(method, target, tuple(headers.items()))
+    content = json.dumps(body).encode()
+    headers["Content-Type"] = "application/json"
+    return ProxyRequest(method, target, tuple(headers.items()), [content], len(content))
+
+
+def _revealed(headers: dict[str, Secret]) -> dict[str, str]:
+    return {name: secret.reveal() for name, secret in headers.items()}
+
+
+def _bounded(response: UpstreamResponse, limit: int) -> bytes:
+    body = bytearray()
+    for chunk in response.chunks():
+        body += chunk
+        if len(body) > limit:
+            raise UpstreamAnswerError(
+                "The upstream's answer is too large.", reason="answer_too_large"
+            )
+    return bytes(body)
+
+
+def _retry_after(response: UpstreamResponse) -> str | None:
+    return next((v for name, v in response.headers if name.lower() == "retry-after"), None)
+
+
+def _own_success(status: int, answer: bytes, wait: str | None) -> dict[str, Any]:
+    if credential_rejected(status, answer):
+        raise CredentialRefusedError(
+            "The upstream does not accept the token.", reason="token_rejected"
+        )
+    return success(status, answer, wait)
+
+
+def _token_rows(status: int, answer: bytes, wait: str | None) -> list[tuple[int, str]]:
+    rows = _own_success(status, answer, wait).get("data")
+    if not isinstance(rows, list):
+        raise UpstreamAnswerError("The list of tokens is not one.", reason="token_list_unreadable")
+    return [
+        (row["id"], row["name"])
+        for row in rows
+        if isinstance(row, dict)
+        and isinstance(row.get("id"), int)
+        and isinstance(row.get("name"), str)
+    ]

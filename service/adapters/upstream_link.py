@@ -1,0 +1,298 @@
+"""The link to the one upstream: pinned host, verified TLS, vetted addresses, total deadlines, no redirects, no proxies.
+
+urllib3's connection objects are used one by one and not through a pool's ``urlopen``, for three reasons: the target goes out byte for
+byte as it was matched (``urlopen`` rewrites it), an error says for certain whether a byte of the request was sent, and the deadline
+knows the socket. Nothing here reads the environment or a netrc, follows a redirect or repeats a request with an effect.
+
+Source: DESIGN §9; security.md §0 findings 6 and 11, P-10, P-12, P-13; ecosystem.md §7.
+"""
+
+import contextlib
+import ipaddress
+import queue
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from http.client import HTTPException
+from urllib.parse import urlsplit
+
+from urllib3 import BaseHTTPResponse
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from service import __version__
+from service.adapters.deadline import Deadline, Watch
+from service.core.errors import (
+    UpstreamAnswerError,
+    UpstreamError,
+    UpstreamTimeoutError,
+    UpstreamUnreachableError,
+)
+from service.core.ports import ProxyRequest
+
+_CHUNK_BYTES = 64 * 1024
+_CONNECT_SECONDS = 5.0
+_IDLE_CONNECTIONS = 32
+_USER_AGENT = f"b2b-credential-broker/{__version__}"
+_SAFE_METHODS = ("GET", "HEAD")
+_NETWORK_ERRORS = (OSError, HTTPException, HTTPError)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamOptions:
+    """Where the upstream is and how long to wait for it.
+
+    Attributes:
+        url: Scheme, host and port; nothing else.
+        ca_file: Whom to trust; empty for the system's.
+        timeout: For one whole exchange.
+        insecure: Admit plain HTTP and addresses that are not global.
+    """
+
+    url: str
+    ca_file: str
+    timeout: timedelta
+    insecure: bool
+
+
+class UpstreamResponse:
+    """An answer whose body is read as it is asked for. Fulfils ``ProxyResponse``."""
+
+    def __init__(
+        self,
+        response: BaseHTTPResponse,
+        deadline: Deadline,
+        connection: HTTPConnection,
+        idle: "_Idle",
+    ) -> None:
+        self._response = response
+        self._deadline = deadline
+        self._connection = connection
+        self._idle = idle
+        self._complete = False
+        self._closed = False
+
+    @property
+    def status(self) -> int:
+        """See ``ProxyResponse.status``."""
+        return self._response.status
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """See ``ProxyResponse.headers``."""
+        listed = list(self._response.headers.items())
+        if "content-encoding" not in self._response.headers:
+            return listed
+        # The body is given decoded, so its old length and encoding no longer describe it.
+        return [
+            (n, v) for n, v in listed if n.lower() not in ("content-encoding", "content-length")
+        ]
+
+    def chunks(self) -> Iterator[bytes]:
+        """See ``ProxyResponse.chunks``."""
+        try:
+            yield from self._response.stream(_CHUNK_BYTES, decode_content=True)
+        except _NETWORK_ERRORS:
+            raise _failed(self._deadline) from None
+        if self._deadline.missed:
+            raise _timed_out()
+        self._complete = True
+
+    def close(self) -> None:
+        """See ``ProxyResponse.close``."""
+        if self._closed:
+            return
+        self._closed = True
+        self._deadline.finish()
+        if self._complete and self._connection.is_connected:
+            self._idle.put(self._connection)
+        else:
+            self._response.close()
+            self._connection.close()
+
+
+class UpstreamLink:
+    """Makes exchanges with the one upstream."""
+
+    def __init__(self, options: UpstreamOptions, watch: Watch) -> None:
+        self._options = options
+        self._watch = watch
+        self._factory = _Factory(options)
+        self._idle = _Idle()
+
+    @property
+    def base_url(self) -> str:
+        """Scheme, host and port."""
+        return self._options.url
+
+    def exchange(self, request: ProxyRequest, *, fresh: bool = False) -> UpstreamResponse:
+        """Send a request and return as soon as the answer's headers are there.
+
+        A safe request without a body that fails on a connection from before is sent once more on a new one, because the upstream may
+        have closed the old one in that moment. No other request is ever sent twice.
+
+        Args:
+            request: What to send.
+            fresh: Use a new connection, so that a failure is never due to an old one.
+
+        Raises:
+            UpstreamUnreachableError: No byte can have been received.
+            UpstreamTimeoutError, UpstreamAnswerError: The outcome is unknown.
+        """
+        deadline = self._watch.start(self._options.timeout.total_seconds())
+        try:
+            old = None if fresh else self._idle.get()
+            if old is not None:
+                try:
+                    return self._attempt(old, request, deadline)
+                except UpstreamAnswerError:
+                    if request.method not in _SAFE_METHODS or request.body is not None:
+                        raise
+            return self._attempt(self._connect(deadline), request, deadline)
+        except BaseException:
+            deadline.finish()
+            raise
+
+    def _connect(self, deadline: Deadline) -> HTTPConnection:
+        connection = self._factory.new(min(deadline.left(), _CONNECT_SECONDS))
+        try:
+            connection.connect()
+        except _NETWORK_ERRORS:
+            connection.close()
+            raise UpstreamUnreachableError(
+                "The upstream cannot be reached.", reason="upstream_unreachable"
+            ) from None
+        return connection
+
+    def _attempt(
+        self, connection: HTTPConnection, request: ProxyRequest, deadline: Deadline
+    ) -> UpstreamResponse:
+        try:
+            deadline.sock = connection.sock
+            connection.timeout = deadline.left()
+            self._send(connection, request)
+            response = connection.getresponse()
+        except _NETWORK_ERRORS as error:
+            connection.close()
+            raise _failed(deadline, error) from None
+        except BaseException:
+            connection.close()
+            raise
+        if deadline.missed:
+            connection.close()
+            raise _timed_out()
+        return UpstreamResponse(response, deadline, connection, self._idle)
+
+    def _send(self, connection: HTTPConnection, request: ProxyRequest) -> None:
+        headers = {"User-Agent": _USER_AGENT, **dict(request.headers)}
+        if request.body_bytes is not None:
+            headers["Content-Length"] = str(request.body_bytes)
+        # An upstream that answers early may stop reading; its answer is still to be read.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.request(
+                request.method,
+                request.target,
+                body=request.body,
+                headers=headers,
+                chunked=request.body is not None and request.body_bytes is None,
+                preload_content=False,
+            )
+
+
+class _Idle:
+    """Connections that wait for their next request; the last one in is the first one out."""
+
+    def __init__(self) -> None:
+        self._connections: queue.LifoQueue[HTTPConnection] = queue.LifoQueue(_IDLE_CONNECTIONS)
+
+    def get(self) -> HTTPConnection | None:
+        while True:
+            try:
+                connection = self._connections.get_nowait()
+            except queue.Empty:
+                return None
+            # Readable while idle means closed, or sending what nobody asked for: neither is used again.
+            if connection.is_connected:
+                return connection
+            connection.close()
+
+    def put(self, connection: HTTPConnection) -> None:
+        try:
+            self._connections.put_nowait(connection)
+        except queue.Full:
+            connection.close()
+
+
+class _Factory:
+    """Makes connections to the pinned host."""
+
+    def __init__(self, options: UpstreamOptions) -> None:
+        parts = urlsplit(options.url)
+        self._host = parts.hostname or ""
+        self._secure = parts.scheme == "https"
+        self._port = parts.port or (443 if self._secure else 80)
+        self._insecure = options.insecure
+        self._context: ssl.SSLContext | None = None
+        if self._secure:
+            self._context = ssl.create_default_context(cafile=options.ca_file or None)
+            self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+
+    def new(self, seconds: float) -> HTTPConnection:
+        if self._context is not None:
+            secure = _SecureConnection(
+                self._host, self._port, timeout=seconds, ssl_context=self._context
+            )
+            secure.admits_private = self._insecure
+            return secure
+        plain = _PlainConnection(self._host, self._port, timeout=seconds)
+        plain.admits_private = self._insecure
+        return plain
+
+
+class _VettedMixin:
+    """Connects only to addresses that were vetted in the same breath, so that a name cannot be rebound in between."""
+
+    admits_private = False
+
+    def _new_conn(self) -> socket.socket:
+        host, port = self.host, self.port  # type: ignore[attr-defined]  # of the connection class
+        error: OSError | None = None
+        for family, kind, protocol, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        ):
+            if not self.admits_private and not ipaddress.ip_address(address[0]).is_global:
+                error = OSError("the address is not global")
+                continue
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.settimeout(self.timeout)  # type: ignore[attr-defined]  # of the connection class
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.connect(address)
+            except OSError as failed:
+                sock.close()
+                error = failed
+            else:
+                return sock
+        raise error or OSError("no address")
+
+
+class _PlainConnection(_VettedMixin, HTTPConnection):
+    """Plain HTTP, for the sandbox."""
+
+
+class _SecureConnection(_VettedMixin, HTTPSConnection):
+    """HTTPS."""
+
+
+def _failed(deadline: Deadline, error: Exception | None = None) -> UpstreamError:
+    if deadline.missed or isinstance(error, TimeoutError):
+        return _timed_out()
+    return UpstreamAnswerError("The upstream broke off.", reason="upstream_broke_off")
+
+
+def _timed_out() -> UpstreamTimeoutError:
+    return UpstreamTimeoutError(
+        "The upstream did not answer in time; what it did is unknown.", reason="upstream_timeout"
+    )

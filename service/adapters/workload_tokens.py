@@ -1,0 +1,194 @@
+"""Workload tokens: signed JWTs of issuers that the access file names, under a strict profile.
+
+The checks, numbered; each block of code carries its number:
+
+ 1. three canonical base64url parts, 8 KiB at most
+ 2. header and claims are strict JSON objects; the header has ``alg``, ``kid`` and ``typ`` only, so nothing in it can name a key
+ 3. the issuer is one of the access file's; no address found in a token is ever fetched
+ 4. the key is that issuer's, named by ``kid``, and the algorithm is one that this key's type verifies
+ 5. signature, ``iss``, ``exp``, ``nbf``, ``iat`` (10 s of leeway), by PyJWT
+ 6. ``aud`` is exactly ours, and no other: a token that is good elsewhere could be replayed from there
+ 7. a life of at most 24 hours
+ 8. the identity follows from the claims, for Kubernetes from both of the places that state it
+
+All failures look alike from outside. A token that passed is remembered by its SHA-256 until it expires.
+
+Source: RFC 7519; RFC 8725; security.md §2.2, §5.1.
+"""
+
+import base64
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import jwt
+from jwt.exceptions import PyJWTError
+
+from service.adapters.jwk_sets import JwkSet
+from service.core.caller import Caller
+from service.core.clock import Clock
+from service.core.errors import UnauthenticatedError
+from service.core.secret import Secret
+from service.core.strict_json import BadJsonError, parse_json
+
+_LONGEST = 8 * 1024
+_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+_HEADER_MEMBERS = {"alg", "kid", "typ"}
+_TYPES = {None, "JWT", "at+jwt"}
+_LEEWAY = timedelta(seconds=10)
+_LONGEST_LIFE = timedelta(hours=24)
+_REMEMBERED = 10_000
+_SUBJECT = re.compile(r"[A-Za-z0-9._@:/+=|-]{1,200}", re.ASCII)
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIssuer:
+    """An issuer of workload tokens.
+
+    Attributes:
+        name: In front of the identities.
+        kind: How the identity follows from the claims.
+        issuer: The exact ``iss``.
+        audience: The exact ``aud``.
+        keys: Its public keys.
+    """
+
+    name: str
+    kind: Literal["kubernetes", "oidc"]
+    issuer: str
+    audience: str
+    keys: JwkSet
+
+
+class WorkloadTokens:
+    """Verifies workload tokens of a fixed set of issuers."""
+
+    def __init__(self, issuers: Mapping[str, TokenIssuer], clock: Clock) -> None:
+        """Take the issuers by their ``iss``."""
+        self._issuers = issuers
+        self._clock = clock
+        self._seen: OrderedDict[bytes, Caller] = OrderedDict()
+
+    def verify(self, token: Secret) -> Caller:
+        """Return the caller whose token this is.
+
+        Raises:
+            UnauthenticatedError: A check failed; ``reason`` says which, for the audit trail only.
+        """
+        text = token.reveal()
+        digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+        caller = self._seen.get(digest)
+        if caller is not None and caller.expires_at and caller.expires_at > self._clock():
+            return caller
+        caller = self._verify(text)
+        self._seen[digest] = caller
+        while len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        return caller
+
+    def _verify(self, text: str) -> Caller:
+        if len(text) > _LONGEST or not _SHAPE.fullmatch(text):  # 1
+            raise _refused("malformed")
+        header, claims, _ = (_decode(part) for part in text.split("."))
+        unverified_header, unverified_claims = _object(header), _object(claims)  # 2
+        if (
+            not set(unverified_header) <= _HEADER_MEMBERS
+            or unverified_header.get("typ") not in _TYPES
+        ):
+            raise _refused("header")
+        issuer = self._issuers.get(_text(unverified_claims.get("iss")))  # 3
+        if issuer is None:
+            raise _refused("issuer_unknown")
+        verified = _check_signature(text, unverified_header, issuer)  # 4, 5
+        if verified["aud"] not in (issuer.audience, [issuer.audience]):  # 6
+            raise _refused("audience")
+        if verified["exp"] - verified["iat"] > _LONGEST_LIFE.total_seconds():  # 7
+            raise _refused("too_long_lived")
+        identity = _IDENTITY[issuer.kind](issuer, verified)  # 8
+        expires_at = datetime.fromtimestamp(int(verified["exp"]), UTC)
+        return Caller(identity, issuer.name, "workload_token", expires_at)
+
+
+def _check_signature(text: str, header: dict[str, Any], issuer: TokenIssuer) -> dict[str, Any]:
+    kid = header.get("kid")
+    key = issuer.keys.find(kid if kid is None else _text(kid))
+    if key is None:
+        raise _refused("key_unknown")
+    algorithm = _text(header.get("alg"))
+    if algorithm not in key.algorithms:
+        raise _refused("algorithm")
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            text,
+            key.key.key,
+            algorithms=[algorithm],
+            issuer=issuer.issuer,
+            audience=issuer.audience,
+            leeway=_LEEWAY,
+            options={"require": ["exp", "iat", "iss", "aud", "sub"]},
+        )
+    except (PyJWTError, ValueError, TypeError, OverflowError) as error:
+        raise _refused(type(error).__name__) from None
+    if not all(isinstance(claims[name], int | float) for name in ("exp", "iat")):
+        raise _refused("times")
+    return claims
+
+
+def _oidc_identity(issuer: TokenIssuer, claims: dict[str, Any]) -> str:
+    subject = _text(claims["sub"])
+    if not _SUBJECT.fullmatch(subject):
+        raise _refused("subject")
+    return f"{issuer.name}:{subject}"
+
+
+def _kubernetes_identity(issuer: TokenIssuer, claims: dict[str, Any]) -> str:
+    bound = claims.get("kubernetes.io")
+    account = bound.get("serviceaccount") if isinstance(bound, dict) else None
+    if not isinstance(bound, dict) or not isinstance(account, dict):
+        raise _refused("kubernetes_claims")
+    namespace, name = _text(bound.get("namespace")), _text(account.get("name"))
+    if not _DNS_LABEL.fullmatch(namespace) or not _DNS_LABEL.fullmatch(name):
+        raise _refused("kubernetes_claims")
+    if claims["sub"] != f"system:serviceaccount:{namespace}:{name}":
+        raise _refused("kubernetes_claims")
+    return f"{issuer.name}:{namespace}/{name}"
+
+
+_IDENTITY: dict[str, Callable[[TokenIssuer, dict[str, Any]], str]] = {
+    "oidc": _oidc_identity,
+    "kubernetes": _kubernetes_identity,
+}
+
+
+def _decode(part: str) -> bytes:
+    try:
+        decoded = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        raise _refused("malformed") from None
+    # Unused bits that are not zero would give one token several spellings.
+    if base64.urlsafe_b64encode(decoded).rstrip(b"=") != part.encode("ascii"):
+        raise _refused("malformed")
+    return decoded
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        value = parse_json(content)
+    except BadJsonError:
+        raise _refused("malformed") from None
+    if not isinstance(value, dict):
+        raise _refused("malformed")
+    return value
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _refused(reason: str) -> UnauthenticatedError:
+    return UnauthenticatedError("The proof of identity does not hold.", reason=f"token_{reason}")

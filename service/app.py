@@ -1,0 +1,147 @@
+"""The composition root: the only module that knows every part.
+
+``build_broker`` makes the parts and joins them; ``web.create_app`` puts the HTTP edge on top.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from service.adapters.access_file import read_access_file
+from service.adapters.audit_file import AuditFile
+from service.adapters.deadline import Watch
+from service.adapters.keyring_dir import KeyringDirectory
+from service.adapters.metrics import Metrics
+from service.adapters.redis_link import RedisLink, RedisOptions
+from service.adapters.redis_references import RedisReferences
+from service.adapters.redis_stores import RedisStores
+from service.adapters.upstream import B2BUpstream
+from service.adapters.upstream_link import UpstreamLink, UpstreamOptions
+from service.core.errors import BrokerError
+from service.core.gate import Gate
+from service.core.issuing import Issuer, Naming
+from service.core.proxy import Proxy
+from service.core.references import References
+from service.core.stores import Stores
+from service.core.token_cache import TokenCache
+from service.settings import Settings
+from service.web.edge import Edge
+from service.web.ops import Check
+
+_REDIS_TIMEOUT = timedelta(milliseconds=450)
+_MARGIN = timedelta(seconds=10)
+_PATIENCE = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """The broker, joined: what the edge needs, and how to tell whether it is ready."""
+
+    edge: Edge
+    checks: tuple[Check, ...]
+    metrics: Metrics
+
+
+def now() -> datetime:
+    """Return the time. The only clock."""
+    return datetime.now(UTC)
+
+
+def pause(span: timedelta) -> None:
+    """Wait about that long: jittered, so that those who wait for one thing do not all come back at once."""
+    time.sleep(span.total_seconds() * random.uniform(0.5, 1.5))  # noqa: S311 — spreads load, guards nothing
+
+
+def build_broker(settings: Settings) -> Broker:
+    """Make and join all parts. Nothing is connected yet.
+
+    Raises:
+        AccessFileError: The access file is missing or refused, which stops the start.
+    """
+    access = read_access_file(settings.access_file, now)
+    keyring = KeyringDirectory(settings.keyring_dir)
+    audit = AuditFile(settings.audit_file)
+    metrics = Metrics()
+    link = RedisLink.connect(_redis_options(settings))
+    upstream = B2BUpstream(_upstream_link(settings), metrics.upstream_call)
+    gate = Gate(audit, now)
+    tables = (RedisStores(link), RedisReferences(link))
+    references = References(
+        gate=gate,
+        keyring=keyring,
+        table=tables[1],
+        observer=metrics,
+        tokens=TokenCache(),
+        instance=settings.instance,
+        clock=now,
+    )
+    issuer = Issuer(
+        table=tables[0],
+        upstream=upstream,
+        observer=metrics,
+        naming=Naming(settings.instance, settings.name_prefix),
+        lease_span=2 * settings.upstream_timeout + _MARGIN,
+        clock=now,
+        pause=pause,
+    )
+    stores = Stores(
+        gate=gate,
+        keyring=keyring,
+        table=tables[0],
+        references=tables[1],
+        upstream=upstream,
+        issuer=issuer,
+        observer=metrics,
+        instance=settings.instance,
+        patience=settings.upstream_timeout + _PATIENCE,
+        clock=now,
+        pause=pause,
+    )
+    edge = Edge(
+        access=lambda: access,
+        gate=gate,
+        stores=stores,
+        references=references,
+        proxy=Proxy(references, upstream, gate, metrics),
+        base_url=settings.upstream_url,
+        observe=metrics.request,
+    )
+    checks = (
+        Check("keyring", lambda: _quietly(keyring)),
+        Check("redis", lambda: _quietly(link.ping)),
+        Check("audit", lambda: _quietly(audit.probe)),
+    )
+    return Broker(edge, checks, metrics)
+
+
+def _redis_options(settings: Settings) -> RedisOptions:
+    return RedisOptions(
+        url=settings.redis_url,
+        username=settings.redis_username,
+        password_file=settings.redis_password_file,
+        ca_file=settings.redis_ca_file,
+        timeout=_REDIS_TIMEOUT,
+    )
+
+
+def _upstream_link(settings: Settings) -> UpstreamLink:
+    return UpstreamLink(
+        UpstreamOptions(
+            url=settings.upstream_url,
+            ca_file=settings.upstream_ca_file,
+            timeout=settings.upstream_timeout,
+            insecure=settings.allow_insecure_upstream,
+        ),
+        Watch(),
+    )
+
+
+def _quietly(ask: Callable[[], object]) -> str:
+    """Return why a dependency is not there; empty when it is."""
+    try:
+        ask()
+    except BrokerError as error:
+        return error.reason
+    return ""

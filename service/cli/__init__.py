@@ -1,0 +1,17 @@
+"""``broker``: what an operator types."""
+
+import click
+
+from service import __version__
+from service.cli.keys import keys
+from service.cli.serve import serve
+
+
+@click.group()
+@click.version_option(__version__, prog_name="broker")
+def main() -> None:
+    """Keep one B2B Edition token per store, sealed, and hand out short-lived references to it."""
+
+
+main.add_command(serve)
+main.add_command(keys)

@@ -1,0 +1,47 @@
+"""``broker serve``: the broker under gunicorn, with the project's configuration."""
+
+import os
+import sys
+import tempfile
+
+import click
+
+from service.settings import Settings, SettingsError, load_settings
+
+
+@click.command()
+def serve() -> None:
+    """Serve the API and the ops port until told to stop.
+
+    Everything is set by BROKER_ variables; the README lists them. A wrong one, or an access file that is refused, stops the start
+    with one line.
+    """
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
+
+    _prepare_counting(settings)
+    from service.adapters.access_file import AccessFileError, read_access_file
+    from service.adapters.logs import configure_logs
+    from service.app import now
+    from service.server import BrokerServer
+
+    configure_logs(settings.log_level)
+    try:
+        read_access_file(settings.access_file, now)
+    except AccessFileError as error:
+        raise click.ClickException(f"BROKER_ACCESS_FILE: {error}") from None
+    if not settings.tls_cert_file:
+        click.echo("warning: no TLS certificate is set: the API is plain HTTP", err=True)
+    if settings.allow_insecure_upstream:
+        click.echo("warning: BROKER_ALLOW_INSECURE_UPSTREAM is for the sandbox only", err=True)
+    sys.stdout.flush()
+    BrokerServer(settings).run()
+
+
+def _prepare_counting(settings: Settings) -> None:
+    """Give several workers one place to count in; prometheus-client looks for it once, when it is imported."""
+    if settings.web_concurrency > 1:
+        folder = tempfile.mkdtemp(prefix="b2b-broker-metrics-")
+        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)

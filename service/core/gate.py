@@ -1,0 +1,79 @@
+"""The one place that decides and records. No use case acts without passing here first, and none releases without recording."""
+
+from dataclasses import dataclass
+
+from service.core.audit import AuditEntry, Outcome
+from service.core.caller import Caller
+from service.core.clock import Clock
+from service.core.errors import ForbiddenError
+from service.core.policy import Decision, MintAsk, Policy
+from service.core.ports import AuditSink
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One authenticated request: who, under which id, and the policy snapshot that holds for all of it."""
+
+    caller: Caller
+    request_id: str
+    policy: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a decision is about."""
+
+    action: str
+    store_hash: str = ""
+    accessor: str = ""
+
+
+class Gate:
+    """Authorises and records."""
+
+    def __init__(self, audit: AuditSink, clock: Clock) -> None:
+        self._audit = audit
+        self._clock = clock
+
+    def authorise(self, call: Call, about: About, ask: MintAsk | None = None) -> Decision:
+        """Let the call pass, or record that it was denied.
+
+        Raises:
+            ForbiddenError: Policy does not allow it.
+            AuditError: The denial could not be recorded.
+        """
+        decision = call.policy.decide(call.caller.identity, about.action, about.store_hash, ask)
+        if not decision.allowed:
+            self.record(call, about, "denied", decision.failed)
+            raise ForbiddenError("Policy does not allow this.", reason=decision.failed)
+        return decision
+
+    def deny(self, call: Call, about: About, reason: str) -> ForbiddenError:
+        """Record a denial that policy alone does not decide, and return the error to raise."""
+        self.record(call, about, "denied", reason)
+        return ForbiddenError("Policy does not allow this.", reason=reason)
+
+    def record(self, call: Call, about: About, outcome: Outcome, reason: str = "") -> None:
+        """Record a decision or an outcome.
+
+        Raises:
+            AuditError: It could not be written, so nothing may be released or changed.
+        """
+        self._audit.record(
+            AuditEntry(
+                time=self._clock(),
+                request_id=call.request_id,
+                caller=call.caller.identity,
+                action=about.action,
+                store_hash=about.store_hash,
+                accessor=about.accessor,
+                outcome=outcome,
+                reason=reason,
+            )
+        )
+
+    def record_unauthenticated(self, request_id: str, reason: str) -> None:
+        """Record that somebody could not prove who they are."""
+        self._audit.record(
+            AuditEntry(self._clock(), request_id, "", "authenticate", "denied", reason=reason)
+        )

@@ -1,0 +1,372 @@
+"""What the rules need of the world. The promise of each port stands here; the adapters only keep it.
+
+Every method raises only the errors named in its docstring, whatever library is beneath it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
+
+from service.core.audit import AuditEntry
+from service.core.caller import Caller
+from service.core.keyring import Keyring
+from service.core.policy import Access as AccessKind
+from service.core.policy import Policy
+from service.core.records import TokenStyle
+from service.core.reference import Accessor
+from service.core.secret import Secret
+
+KeyringSource = Callable[[], Keyring]
+"""Returns the keyring in force. Raises ``LockedError`` while there is none."""
+
+
+class AuditSink(Protocol):
+    """Where audit entries go."""
+
+    def record(self, entry: AuditEntry) -> None:
+        """Append the entry to this process's chain and hand it to the operating system before returning.
+
+        Raises:
+            AuditError: It could not be written within a bounded time. The chain has not moved.
+        """
+
+
+class Observer(Protocol):
+    """Who counts what happens. Never fails, never blocks, never sees a secret."""
+
+    def security_event(self, kind: str) -> None:
+        """Something happened that an honest caller does not do."""
+
+    def store_issued(self, outcome: str) -> None:
+        """An issue ended."""
+
+    def reference(self, operation: str, outcome: str) -> None:
+        """A reference was minted, redeemed, used, or refused."""
+
+
+# --- stores
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An issue that was begun.
+
+    Attributes:
+        attempt_id: Unique; a part of the token's name.
+        fence: Rises with every attempt on the store.
+        intent: The signed intent.
+    """
+
+    attempt_id: str
+    fence: int
+    intent: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoreView:
+    """A store as it is stored, read in one step.
+
+    Attributes:
+        line: The signed record; None for a store that is not known.
+        lease_left: How long somebody may still be issuing; None when nobody is.
+        attempts: Intents that are not settled.
+        last_used_at: To the minute; None if never.
+        live_references: How many references are neither expired, used up nor revoked. References that a revocation by caller ended
+            are counted until they expire.
+    """
+
+    line: bytes | None
+    lease_left: timedelta | None
+    attempts: tuple[Attempt, ...]
+    last_used_at: datetime | None
+    live_references: int
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What an issue begins with.
+
+    Attributes:
+        store_hash: The store.
+        owner: Unique; who would hold the lease.
+        attempt_id: Unique; a part of the token's name.
+        seen: The record that the decision was made on; None if there was none.
+        line: The record to write, so that an attempt is never about a store that nobody can see.
+        intent: Signed; None if nothing will be made upstream.
+    """
+
+    store_hash: str
+    owner: str
+    attempt_id: str
+    seen: bytes | None
+    line: bytes
+    intent: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """What ``begin`` gave: the right to issue for one store for a while.
+
+    Attributes:
+        owner: Who holds it.
+        attempt_id: For which attempt.
+        fence: Later leases have higher ones.
+        seen: The record as it was when the lease began.
+    """
+
+    owner: str
+    attempt_id: str
+    fence: int
+    seen: bytes
+
+
+class StoreTable(Protocol):
+    """The stores in Redis. Every method raises ``StorageError`` when Redis is away or refuses."""
+
+    def read(self, store_hashes: Iterable[str], now: datetime) -> list[StoreView]:
+        """Return the views of stores, in their order."""
+
+    def page(self, after: str, limit: int) -> list[str]:
+        """Return up to ``limit`` store hashes greater than ``after``, sorted."""
+
+    def begin(self, start: "Start", span: timedelta) -> int | None:
+        """Take the lease and write record and intent, atomically, if the record is still ``seen`` and nobody holds the lease.
+
+        Repeating it with the same owner gives the same answer, so a lost reply does no harm.
+
+        Returns:
+            The fence, or None if another is issuing or the record has changed.
+        """
+
+    def settle(
+        self, store_hash: str, lease: Lease, line: bytes | None, *, keep_intent: bool
+    ) -> bool:
+        """Write the record and end the attempt, atomically, if the lease's fence is current and the record is as it was.
+
+        Repeating it gives the same answer.
+
+        Args:
+            store_hash: The store.
+            lease: From ``begin``.
+            line: The new record; None leaves it.
+            keep_intent: True when it is unknown what the upstream did.
+
+        Returns:
+            False if the fence or the record has moved on: nothing was written.
+        """
+
+    def forget_attempts(self, store_hash: str, attempt_ids: Iterable[str]) -> None:
+        """Drop intents that are settled."""
+
+    def replace(self, store_hash: str, seen: bytes, line: bytes) -> bool:
+        """Write the record if it is still ``seen`` and nobody is issuing."""
+
+    def remove(self, store_hash: str, seen: bytes) -> bool:
+        """Remove the record if it is still ``seen``, and make every attempt under way stale. Unsettled intents stay."""
+
+
+# --- references
+
+Verdict = Literal[
+    "ok",
+    "unknown",
+    "revoked",
+    "used_up",
+    "wrong_caller",
+    "wrong_access",
+    "store_forbidden",
+    "store_unknown",
+    "store_not_active",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a use found.
+
+    Attributes:
+        verdict: ``ok`` means that one use was taken; every other verdict took none.
+        reference: The stored reference; not verified yet.
+        store: The store's signed record; not verified yet.
+    """
+
+    verdict: Verdict
+    reference: bytes | None = None
+    store: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """A reference that is to be stored."""
+
+    accessor: Accessor
+    store_hash: str
+    minted_by: str
+    audience: str
+    uses: str
+    signed: bytes
+    ttl: timedelta
+    expires_at: datetime
+
+
+class ReferenceTable(Protocol):
+    """The references in Redis; each method is one atomic step and one round trip.
+
+    Every method raises ``StorageError`` when Redis is away or refuses.
+    """
+
+    def mint(self, minted: Minted, now: datetime) -> str:
+        """Store a reference if its store is active.
+
+        Returns:
+            ``ok``, ``store_unknown``, or the store's stored status.
+        """
+
+    def use(
+        self,
+        accessor: Accessor,
+        identity: str,
+        access: AccessKind,
+        stores: tuple[str, ...],
+        now: datetime,
+    ) -> Taken:
+        """Check existence, audience, access, stores and epochs, take one use, and return the stored reference and store.
+
+        A use whose reply was lost is asked for again under the same nonce, so that it is never taken twice.
+
+        Args:
+            accessor: Of the reference.
+            identity: Of the caller.
+            access: How it is to be used.
+            stores: Patterns of the stores for which policy lets the caller do this.
+            now: For ``last_used_at``.
+        """
+
+    def look(self, accessor: Accessor) -> Taken:
+        """Return the stored reference and whether it is live, taking no use."""
+
+    def page(
+        self, store_hash: str, after: str, limit: int, now: datetime
+    ) -> tuple[list[tuple[Accessor, Taken]], str | None]:
+        """Return up to ``limit`` references of a store behind the place ``after`` (empty: from the start), and the next place."""
+
+    def revoke(self, accessor: Accessor, store_hash: str) -> bool:
+        """Make a reference useless at once.
+
+        Returns:
+            False if there was nothing to revoke.
+        """
+
+    def revoke_store(self, store_hash: str) -> None:
+        """Revoke everything minted so far for a store."""
+
+    def revoke_caller(self, identity: str) -> None:
+        """Revoke everything minted so far by or for a caller."""
+
+    def revoke_all(self) -> None:
+        """Revoke everything minted so far."""
+
+
+# --- upstream
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyRequest:
+    """A request as it goes upstream.
+
+    Attributes:
+        method: Upper case.
+        target: Path and query, to be sent byte for byte.
+        headers: All of them, the token's included.
+        body: Chunks; None for no body.
+        body_bytes: The length; None when it is not known, which is then sent in chunks.
+    """
+
+    method: str
+    target: str
+    headers: tuple[tuple[str, str], ...]
+    body: Iterable[bytes] | None = None
+    body_bytes: int | None = None
+
+
+class ProxyResponse(Protocol):
+    """An answer of the upstream whose body has not been read yet."""
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """The headers, in order; they describe the body as ``chunks`` gives it."""
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the body with any content encoding undone.
+
+        Raises:
+            UpstreamError: It broke off or took too long.
+        """
+
+    def close(self) -> None:
+        """Give the connection back, or close it if the body was not read to its end."""
+
+
+class Upstream(Protocol):
+    """BigCommerce B2B Edition. Every method ends within the upstream timeout and raises only ``UpstreamError``."""
+
+    def issue(self, store_hash: str, email: Secret, password: Secret, name: str) -> Secret:
+        """Exchange a password for a new token, with exactly one request that is never repeated.
+
+        Raises:
+            CredentialRefusedError: The upstream refused e-mail, password or role.
+        """
+
+    def check(self, store_hash: str, style: TokenStyle, token: Secret) -> None:
+        """Make one harmless read with a token.
+
+        Raises:
+            CredentialRefusedError: The upstream does not accept it.
+        """
+
+    def tokens(self, token: Secret) -> Iterator[tuple[int, str]]:
+        """Yield id and name of every token of the store of ``token``."""
+
+    def delete(self, token: Secret, token_id: int) -> None:
+        """Delete a token by id; one that is gone already counts as deleted."""
+
+    def exchange(self, request: ProxyRequest) -> ProxyResponse:
+        """Send a proxied request once, follow nothing, and return as soon as the headers are there."""
+
+
+# --- callers
+
+
+class Access(Protocol):
+    """One snapshot of the access file: who can prove who they are, and what they may do."""
+
+    @property
+    def policy(self) -> Policy:
+        """What callers may do."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file that this snapshot was read from, hexadecimal."""
+
+    def by_token(self, token: Secret) -> Caller:
+        """Return the caller whose workload token this is.
+
+        Raises:
+            UnauthenticatedError: It proves nothing; the reason says which check failed, the detail never does.
+        """
+
+    def by_key(self, key: Secret) -> Caller:
+        """Return the caller whose API key this is.
+
+        Raises:
+            UnauthenticatedError: It is nobody's.
+        """
+
+
+AccessSource = Callable[[], Access]
+"""Returns the snapshot in force."""

@@ -1,0 +1,149 @@
+"""The proxy: a request to the upstream with the store's token, made without the caller ever having the token.
+
+In order: read the target, take a use of the reference (which matches the request scope of the verified grant and records), set the
+headers, send once, and guard what comes back.
+
+Source: DESIGN §9.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from service.core.errors import BrokerError, TokenLeakError
+from service.core.gate import About, Call, Gate
+from service.core.grant import Grant
+from service.core.guard import ResponseGuard
+from service.core.headers import incoming, outgoing
+from service.core.ports import Observer, ProxyRequest, ProxyResponse, Upstream
+from service.core.references import References, Use
+from service.core.scope import parse_scope_entry
+from service.core.secret import Secret
+from service.core.target import Target, parse_target
+
+WITHHOLDING_BYTES = 256 * 1024
+"""Answers up to this size are looked at whole before the first byte leaves, so that a leak becomes an error and not a broken answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A caller's request as it arrived.
+
+    Attributes:
+        method: Upper case.
+        raw_target: The request target as it stood on the request line.
+        headers: All of them.
+        body: Chunks; None for no body.
+        body_bytes: Its length, if it was announced.
+    """
+
+    method: str
+    raw_target: str
+    headers: tuple[tuple[str, str], ...]
+    body: Iterable[bytes] | None
+    body_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back to the caller; ``body`` must be read to its end or closed."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: Iterator[bytes]
+
+
+class Proxy:
+    """The use case of the proxy."""
+
+    def __init__(
+        self, references: References, upstream: Upstream, gate: Gate, observer: Observer
+    ) -> None:
+        self._references = references
+        self._upstream = upstream
+        self._gate = gate
+        self._observer = observer
+
+    def forward(self, call: Call, reference: Secret, request: Incoming) -> Answer:
+        """Forward a request with the token that a reference stands for.
+
+        Raises:
+            AmbiguousTargetError, NeverProxiedError, ScopeError: The request is not one to forward.
+            ReferenceInvalidError: Whatever is wrong with the reference.
+            UpstreamError: The upstream did not answer usably.
+            TokenLeakError: Its answer contains the token.
+        """
+        try:
+            target = parse_target(request.raw_target)
+        except BrokerError as error:
+            self._gate.record(call, About("reference.use"), "denied", error.reason)
+            raise
+        use = self._references.use(
+            call, reference, "proxy", lambda grant: _in_scope(grant, request.method, target)
+        )
+        response = self._upstream.exchange(
+            ProxyRequest(
+                method=request.method,
+                target=str(target),
+                headers=outgoing(request.headers, use.headers),
+                body=request.body,
+                body_bytes=request.body_bytes,
+            )
+        )
+        try:
+            return self._guarded(call, use, response)
+        except BaseException:
+            response.close()
+            raise
+
+    def _guarded(self, call: Call, use: Use, response: ProxyResponse) -> Answer:
+        guard = ResponseGuard(use.token)
+        headers = incoming(response.headers)
+        chunks = guard.filter(response.chunks())
+        try:
+            guard.check_headers(headers)
+            first = _take(chunks, WITHHOLDING_BYTES)
+        except TokenLeakError as error:
+            self._leaked(call, use, error)
+            raise
+        body = self._rest(call, use, response, first, chunks)
+        return Answer(response.status, headers, body)
+
+    def _rest(
+        self,
+        call: Call,
+        use: Use,
+        response: ProxyResponse,
+        first: list[bytes],
+        chunks: Iterator[bytes],
+    ) -> Iterator[bytes]:
+        try:
+            yield from first
+            yield from chunks
+        except TokenLeakError as error:
+            self._leaked(call, use, error)
+            raise
+        finally:
+            response.close()
+
+    def _leaked(self, call: Call, use: Use, error: TokenLeakError) -> None:
+        self._observer.security_event(error.reason)
+        about = About("reference.use", use.grant.store_hash, use.accessor.text)
+        self._gate.record(call, about, "failed", error.reason)
+
+
+def _in_scope(grant: Grant, method: str, target: Target) -> bool:
+    return not grant.requests or any(
+        parse_scope_entry(entry).matches(method, target.segments) for entry in grant.requests
+    )
+
+
+def _take(chunks: Iterator[bytes], limit: int) -> list[bytes]:
+    """Return the first chunks, up to ``limit`` bytes or a little more."""
+    taken: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        taken.append(chunk)
+        size += len(chunk)
+        if size >= limit:
+            break
+    return taken

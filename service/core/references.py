@@ -1,0 +1,381 @@
+"""References: minted, redeemed, looked at, revoked.
+
+The order within each use, from DESIGN §4; the numbers stand at the code:
+
+ 1. authenticate (done before: ``Call``)
+ 2. decide by policy
+ 3. act atomically in Redis
+ 4. verify what Redis gave (MAC, place, expiry, audience, access), because Redis is not trusted
+ 5. record in the audit trail
+ 6. open the token and release it, once
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.core.clock import Clock
+from service.core.errors import (
+    AccessorUnknownError,
+    ForbiddenError,
+    IntegrityError,
+    ReferenceInvalidError,
+    ScopeError,
+    StoreNotActiveError,
+    StoreUnknownError,
+)
+from service.core.gate import About, Call, Gate
+from service.core.grant import Grant, signed_grant, uses_field, verified_reference
+from service.core.keyring import Keyring
+from service.core.policy import ANY_STORE, Access, MintAsk, MintTerms
+from service.core.ports import KeyringSource, Minted, Observer, ReferenceTable, Taken
+from service.core.records import TokenStyle, token_headers
+from service.core.reference import Accessor, accessor_of, new_reference, parse_accessor
+from service.core.secret import Secret
+from service.core.stores import active_token
+from service.core.token_cache import TokenCache
+
+# Verdicts that only somebody other than the rightful holder causes.
+_SUSPICIOUS = {"wrong_caller", "used_up"}
+
+
+@dataclass(frozen=True, slots=True)
+class MintedReference:
+    """A fresh reference, shown once."""
+
+    reference: Secret
+    accessor: Accessor
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A use that was allowed, recorded, and whose token is open.
+
+    Attributes:
+        accessor: Of the reference.
+        grant: Verified.
+        headers: What carries the token upstream.
+        token: The token itself, for the response guard.
+    """
+
+    accessor: Accessor
+    grant: Grant
+    headers: dict[str, Secret]
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class KnownReference:
+    """A live reference as it is listed: never the reference itself."""
+
+    accessor: Accessor
+    grant: Grant
+    uses_left: int | None
+
+
+class References:
+    """The use cases about references."""
+
+    def __init__(  # noqa: PLR0913 — the parts of the world that references touch, named at the call
+        self,
+        *,
+        gate: Gate,
+        keyring: KeyringSource,
+        table: ReferenceTable,
+        observer: Observer,
+        tokens: TokenCache,
+        instance: str,
+        clock: Clock,
+    ) -> None:
+        self._gate = gate
+        self._keyring = keyring
+        self._table = table
+        self._observer = observer
+        self._tokens = tokens
+        self._instance = instance
+        self._clock = clock
+
+    def mint(self, call: Call, store_hash: str, ask: MintAsk) -> MintedReference:
+        """Make a reference to a store's token.
+
+        Raises:
+            ForbiddenError: No single grant allows all of what is asked.
+            StoreUnknownError, StoreNotActiveError: There is nothing to refer to.
+        """
+        about = About("reference.mint", store_hash)
+        terms = self._gate.authorise(call, about, ask).terms  # 2
+        assert terms is not None  # noqa: S101 — an allowed mint has terms
+        keyring, now = self._keyring(), self._clock()
+        reference = new_reference(store_hash)
+        accessor = accessor_of(reference)
+        about = About(about.action, store_hash, accessor.text)
+        grant = _grant(store_hash, call.caller.identity, terms, now)
+        minted = Minted(
+            accessor=accessor,
+            store_hash=store_hash,
+            minted_by=grant.minted_by,
+            audience=grant.audience,
+            uses=uses_field(grant.max_uses),
+            signed=signed_grant(keyring, self._instance, accessor, grant),
+            ttl=terms.ttl,
+            expires_at=grant.expires_at,
+        )
+        outcome = self._table.mint(minted, now)  # 3
+        self._observer.reference("mint", outcome)
+        if outcome != "ok":
+            self._gate.record(call, about, "denied", outcome)
+            raise _store_error(outcome)
+        self._gate.record(call, about, "allowed")  # 5
+        return MintedReference(reference, accessor, grant)
+
+    def use(
+        self, call: Call, reference: Secret, access: Access, within: Callable[[Grant], bool]
+    ) -> Use:
+        """Take one use of a reference and open its token.
+
+        Args:
+            call: Who asks.
+            reference: What they hold.
+            access: How they want to use it.
+            within: Tells whether the request lies within the verified grant's request scope.
+
+        Raises:
+            ReferenceInvalidError: Whatever is wrong with the reference.
+            ForbiddenError: Policy does not let the caller redeem.
+            ScopeError: The request is outside the reference's request scope.
+            StoreNotActiveError: The store has no usable token.
+        """
+        action = "reference.redeem" if access == "redeem" else "reference.use"
+        stores = self._stores_for(call, action)  # 2
+        try:
+            accessor = accessor_of(reference)
+        except ReferenceInvalidError as error:
+            self._refuse(call, About(action), error.reason)
+            raise
+        keyring, now = self._keyring(), self._clock()
+        taken = self._table.use(accessor, call.caller.identity, access, stores, now)  # 3
+        about = About(action, accessor=accessor.text)
+        try:
+            grant = self._verified(call, about, keyring, accessor, taken)  # 4
+        except IntegrityError as error:
+            self._observer.security_event(error.reason)
+            self._refuse(call, about, error.reason)
+            raise ReferenceInvalidError(reason=error.reason) from None
+        about = About(action, grant.store_hash, accessor.text)
+        if not within(grant):
+            self._refuse(call, about, "request_scope")
+            raise ScopeError(
+                "The request is outside the reference's request scope.", reason="request_scope"
+            )
+        self._gate.record(call, about, "allowed")  # 5
+        self._observer.reference(action.partition(".")[2], "ok")
+        return self._release(call, about, keyring, accessor, grant, taken)  # 6
+
+    def introspect(self, call: Call, reference: Secret) -> KnownReference | None:
+        """Return what a reference stands for, or None if it is not live or not the caller's to know.
+
+        Source: RFC 7662 §2.2: an inactive token and one that may not be known get the same answer.
+        """
+        about = About("reference.read")
+        try:
+            accessor = accessor_of(reference)
+        except ReferenceInvalidError:
+            self._gate.record(call, about, "denied", "malformed")
+            return None
+        known = self._known(accessor, self._table.look(accessor))
+        if known is None or not self._may_see(call, known.grant):
+            self._gate.record(
+                call, About(about.action, accessor=accessor.text), "denied", "not_visible"
+            )
+            return None
+        self._gate.record(call, self._about(about.action, known), "allowed")
+        return known
+
+    def get(self, call: Call, accessor_text: str) -> KnownReference:
+        """Return a live reference by its accessor.
+
+        Raises:
+            AccessorUnknownError: Not live, or not the caller's to know.
+        """
+        accessor = parse_accessor(accessor_text)
+        known = self._known(accessor, self._table.look(accessor)) if accessor else None
+        about = About("reference.read", accessor=accessor.text if accessor else "")
+        if known is None or not self._may_see(call, known.grant):
+            self._gate.record(call, about, "denied", "not_visible")
+            raise AccessorUnknownError("No such live reference.")
+        self._gate.record(call, self._about(about.action, known), "allowed")
+        return known
+
+    def page(
+        self, call: Call, store_hash: str, after: str, limit: int
+    ) -> tuple[list[KnownReference], str | None]:
+        """Return live references of a store, the first to expire first, and where the next page starts.
+
+        Raises:
+            ForbiddenError: Policy says no.
+        """
+        about = About("reference.read", store_hash)
+        self._gate.authorise(call, about)
+        self._keyring()
+        found, following = self._table.page(store_hash, after, limit, self._clock())
+        self._gate.record(call, about, "allowed")
+        known = [k for accessor, taken in found if (k := self._known(accessor, taken))]
+        return known, following
+
+    def revoke(self, call: Call, accessor: Accessor | None) -> bool:
+        """Revoke one reference; unknown ones are no error.
+
+        Returns:
+            Whether there was something to revoke.
+
+        Raises:
+            ForbiddenError: It is live, and neither the caller's own nor policy's to give.
+        """
+        known = self._known(accessor, self._table.look(accessor)) if accessor else None
+        if accessor is None or known is None:
+            about = About("reference.revoke", accessor=accessor.text if accessor else "")
+            self._gate.record(call, about, "allowed", "not_live")
+            return False
+        about = self._about("reference.revoke", known)
+        if call.caller.identity != known.grant.minted_by:
+            self._gate.authorise(call, about)
+        revoked = self._table.revoke(accessor, known.grant.store_hash)
+        self._gate.record(call, about, "allowed", "revoked")
+        self._observer.reference("revoke", "ok")
+        return revoked
+
+    def revoke_store(self, call: Call, store_hash: str) -> None:
+        """Revoke every reference to a store.
+
+        Raises:
+            ForbiddenError: Policy says no.
+        """
+        about = About("reference.revoke", store_hash)
+        self._gate.authorise(call, about)
+        self._table.revoke_store(store_hash)
+        self._gate.record(call, about, "allowed", "revoked_store")
+
+    def revoke_caller(self, call: Call, identity: str) -> None:
+        """Revoke every reference minted by or for an identity, of whatever store.
+
+        Raises:
+            ForbiddenError: No grant lets the caller do so for all stores.
+        """
+        about = About("reference.revoke", ANY_STORE)
+        self._gate.authorise(call, about)
+        self._table.revoke_caller(identity)
+        self._gate.record(call, about, "allowed", "revoked_caller")
+
+    def revoke_all(self, call: Call) -> None:
+        """Revoke every reference there is.
+
+        Raises:
+            ForbiddenError: No grant lets the caller do so for all stores.
+        """
+        about = About("reference.revoke", ANY_STORE)
+        self._gate.authorise(call, about)
+        self._table.revoke_all()
+        self._gate.record(call, about, "allowed", "revoked_all")
+
+    # --- using
+
+    def _stores_for(self, call: Call, action: str) -> tuple[str, ...]:
+        if action == "reference.use":  # implied by the reference
+            return (ANY_STORE,)
+        stores = call.policy.stores_of(call.caller.identity, action)
+        if not stores:
+            raise self._gate.deny(call, About(action), "actions")
+        return stores
+
+    def _verified(
+        self, call: Call, about: About, keyring: Keyring, accessor: Accessor, taken: Taken
+    ) -> Grant:
+        if taken.verdict != "ok" or taken.reference is None:
+            raise self._refusal(call, about, taken)
+        grant = verified_reference(keyring, self._instance, accessor, taken.reference).grant
+        wanted: Access = "redeem" if about.action == "reference.redeem" else "proxy"
+        if (grant.audience, grant.access) != (call.caller.identity, wanted):
+            raise IntegrityError("Redis and the grant disagree.", reason="grant_disagrees")
+        if grant.expires_at <= self._clock():
+            self._refuse(call, about, "expired")
+            raise ReferenceInvalidError(reason="expired")
+        return grant
+
+    def _release(
+        self,
+        call: Call,
+        about: About,
+        keyring: Keyring,
+        accessor: Accessor,
+        grant: Grant,
+        taken: Taken,
+    ) -> Use:
+        def open_line(line: bytes) -> tuple[TokenStyle, Secret]:
+            return active_token(keyring, self._instance, grant.store_hash, line)
+
+        try:
+            style, token = self._tokens.get(taken.store or b"", open_line)
+        except IntegrityError as error:
+            self._observer.security_event(error.reason)
+            self._gate.record(call, about, "failed", error.reason)
+            raise StoreNotActiveError("The store is quarantined.", reason="quarantined") from None
+        return Use(accessor, grant, token_headers(style, grant.store_hash, token), token)
+
+    def _refusal(
+        self, call: Call, about: About, taken: Taken
+    ) -> ReferenceInvalidError | ForbiddenError | StoreNotActiveError:
+        self._refuse(call, about, taken.verdict)
+        if taken.verdict in _SUSPICIOUS:
+            self._observer.security_event(taken.verdict)
+        if taken.verdict == "store_forbidden":
+            return ForbiddenError("Policy does not allow this.", reason="stores")
+        if taken.verdict == "store_not_active":
+            return StoreNotActiveError("The store has no usable token.", reason="store_not_active")
+        return ReferenceInvalidError(reason=taken.verdict)
+
+    def _refuse(self, call: Call, about: About, reason: str) -> None:
+        self._gate.record(call, about, "denied", reason)
+        self._observer.reference(about.action.partition(".")[2], reason)
+
+    # --- looking
+
+    def _known(self, accessor: Accessor, taken: Taken) -> KnownReference | None:
+        if taken.verdict != "ok" or taken.reference is None:
+            return None
+        keyring = self._keyring()
+        try:
+            stored = verified_reference(keyring, self._instance, accessor, taken.reference)
+        except IntegrityError as error:
+            self._observer.security_event(error.reason)
+            return None
+        if stored.grant.expires_at <= self._clock():
+            return None
+        return KnownReference(accessor, stored.grant, stored.uses_left)
+
+    def _may_see(self, call: Call, grant: Grant) -> bool:
+        if call.caller.identity in (grant.audience, grant.minted_by):
+            return True
+        return call.policy.decide(call.caller.identity, "reference.read", grant.store_hash).allowed
+
+    def _about(self, action: str, known: KnownReference) -> About:
+        return About(action, known.grant.store_hash, known.accessor.text)
+
+
+def _grant(store_hash: str, minted_by: str, terms: MintTerms, now: datetime) -> Grant:
+    return Grant(
+        store_hash=store_hash,
+        audience=terms.audience,
+        access=terms.access,
+        requests=terms.requests,
+        max_uses=terms.max_uses,
+        minted_by=minted_by,
+        minted_at=now,
+        expires_at=now + terms.ttl,
+    )
+
+
+def _store_error(outcome: str) -> StoreUnknownError | StoreNotActiveError:
+    if outcome == "store_unknown":
+        return StoreUnknownError("No such store.")
+    return StoreNotActiveError("The store has no usable token.", reason=outcome)

@@ -1,0 +1,54 @@
+"""Signed values: readable in storage, but not alterable or movable there.
+
+A signed value is ``key id``, ``MAC`` (base64url, 43 characters) and the body, separated by one space. The MAC covers the
+installation, the place where the value is kept, and the body, so that a value put in another place does not verify.
+"""
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from service.core.errors import IntegrityError
+from service.core.keyring import Keyring, Purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a signed value is kept.
+
+    Attributes:
+        instance: The installation's name.
+        purpose: Which derived key signs.
+        name: The place within the installation, such as an accessor or a store hash; without line feeds.
+    """
+
+    instance: str
+    purpose: Purpose
+    name: str
+
+    def message(self, body: bytes) -> bytes:
+        """Return what the MAC is computed over; names contain no line feed, so the parts cannot run together."""
+        return b"\n".join((self.instance.encode(), self.name.encode(), body))
+
+
+def sign(keyring: Keyring, place: Place, body: bytes) -> bytes:
+    """Return the signed value of a body for a place."""
+    key = keyring.primary
+    mac = base64.urlsafe_b64encode(key.mac(place.purpose, place.message(body))).rstrip(b"=")
+    return b"%b %b %b" % (key.key_id.encode(), mac, body)
+
+
+def verify(keyring: Keyring, place: Place, signed: bytes) -> bytes:
+    """Return the body of a value that was signed for this place.
+
+    Raises:
+        IntegrityError: ``malformed``, ``key_unavailable`` or ``mac_mismatch`` (altered, or of another place).
+    """
+    parts = signed.split(b" ", 2)
+    try:
+        key_id, encoded, body = parts
+        mac = base64.b64decode(encoded + b"=", altchars=b"-_", validate=True)
+        keyring.verify(place.purpose, key_id.decode("ascii"), mac, place.message(body))
+    except (ValueError, binascii.Error):
+        raise IntegrityError("A stored value is not readable.", reason="malformed") from None
+    return body

@@ -1,0 +1,157 @@
+"""What the upstream's answers mean, in one table.
+
+The upstream says the same thing in several ways (upstream.md §1.1, §2.2 to §2.4): success only when the status is 2xx *and* the body's
+``code`` is 2xx or absent *and* there is no ``errMsg``; a wrong password and a forbidden role are both HTTP 400 and differ only by their
+text; a token comes in three shapes. Whatever is not recognised is unknown, never guessed.
+"""
+
+import base64
+import binascii
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+from service.core.errors import (
+    CredentialRefusedError,
+    ForeignTokenError,
+    UpstreamAnswerError,
+    UpstreamError,
+    UpstreamRateLimitedError,
+    UpstreamRefusedError,
+)
+from service.core.secret import Secret
+from service.core.strict_json import BadJsonError, parse_json
+
+_TOKEN = re.compile(r"[\x21-\x7e]{16,8192}", re.ASCII)
+_REFUSALS = (
+    ("email or password", "credential_incorrect"),
+    ("role forbidden", "role_forbidden"),
+)
+_DEFAULT_WAIT = timedelta(seconds=10)
+_LONGEST_WAIT = timedelta(minutes=5)
+
+
+def issued_token(status: int, body: bytes, store_hash: str, retry_after: str | None) -> Secret:
+    """Return the token of an answer to ``POST /api/io/auth/backend``.
+
+    Raises:
+        CredentialRefusedError: ``credential_incorrect`` or ``role_forbidden``.
+        ForeignTokenError: The token names another store.
+        UpstreamError: Everything else; its ``processed`` tells whether a token may have been made.
+    """
+    fields = success(status, body, retry_after)
+    token = _token_of(fields.get("data"))
+    if token is None or not _TOKEN.fullmatch(token):
+        raise _unusable()
+    if _store_claim(token) not in (None, store_hash):
+        raise ForeignTokenError(
+            "The upstream answered with a token of another store.", reason="token_of_another_store"
+        )
+    return Secret(token)
+
+
+def success(status: int, body: bytes, retry_after: str | None) -> dict[str, Any]:
+    """Return the body of a successful answer.
+
+    Raises:
+        CredentialRefusedError: The upstream refused e-mail and password, or the role.
+        UpstreamError: It is not a successful answer.
+    """
+    fields = _envelope(body)
+    text = _error_text(fields)
+    code = fields.get("code", 200) if fields is not None else None
+    if status // 100 == 2 and fields is not None and _is_2xx(code) and not text:  # noqa: PLR2004 — 2xx
+        return fields
+    raise _failure(status, code, text, retry_after)
+
+
+def credential_rejected(status: int, body: bytes) -> bool:
+    """Tell whether an answer to an ordinary request says that the token itself is not accepted (upstream.md §2.3)."""
+    if status == 401:  # noqa: PLR2004 — Unauthorized
+        return True
+    return status == 403 and b"token" in body.lower()  # noqa: PLR2004 — Forbidden
+
+
+def bounded_wait(retry_after: str | None) -> timedelta:
+    """Return how long to wait according to a ``Retry-After`` in seconds, within sensible bounds."""
+    if retry_after is None or not re.fullmatch(r"[0-9]{1,6}", retry_after.strip()):
+        return _DEFAULT_WAIT
+    return min(max(timedelta(seconds=int(retry_after)), timedelta(seconds=1)), _LONGEST_WAIT)
+
+
+def _failure(
+    status: int, code: object, text: str, retry_after: str | None
+) -> UpstreamError | CredentialRefusedError:
+    for needle, reason in _REFUSALS:
+        if needle in text.lower():
+            return CredentialRefusedError("The upstream refused the credential.", reason=reason)
+    if status == 429:  # noqa: PLR2004 — Too Many Requests
+        return UpstreamRateLimitedError(
+            "The upstream asks for a slower pace.",
+            reason="upstream_rate_limited",
+            retry_after=bounded_wait(retry_after),
+        )
+    said_no = status // 100 == 4 or (status // 100 == 2 and _is_4xx(code))  # noqa: PLR2004 — classes
+    if said_no and text:
+        return UpstreamRefusedError(
+            "The upstream says that the request is not valid.", reason="upstream_refused"
+        )
+    return _unusable()
+
+
+def _unusable() -> UpstreamAnswerError:
+    return UpstreamAnswerError(
+        "The upstream's answer cannot be relied on.", reason="upstream_answer_unusable"
+    )
+
+
+def _envelope(body: bytes) -> dict[str, Any] | None:
+    try:
+        fields = parse_json(body)
+    except BadJsonError:
+        return None
+    return fields if isinstance(fields, dict) else None
+
+
+def _error_text(fields: dict[str, Any] | None) -> str:
+    """Return the error text of any of the envelopes, as one string; empty when there is none."""
+    if fields is None:
+        return ""
+    data = fields.get("data")
+    message = data.get("errMsg") if isinstance(data, dict) else None
+    if not message and not _is_2xx(fields.get("code", 200)):
+        meta = fields.get("meta")
+        message = meta.get("message") if isinstance(meta, dict) else None
+        message = message or fields.get("message") or fields.get("detail")
+    message = message or fields.get("errMsg") or ""
+    return message if isinstance(message, str) else json.dumps(message)
+
+
+def _token_of(data: object) -> str | None:
+    """Return the token from ``data[0].token``, ``data.token`` or ``data.token[0]``."""
+    holder = data[0] if isinstance(data, list) and len(data) == 1 else data
+    token = holder.get("token") if isinstance(holder, dict) else None
+    if isinstance(token, list) and len(token) == 1:
+        token = token[0]
+    return token if isinstance(token, str) else None
+
+
+def _store_claim(token: str) -> object:
+    """Return what an unverified token says of its store; None if it says nothing readable."""
+    parts = token.split(".")
+    if len(parts) != 3:  # noqa: PLR2004 — a JWT has three parts
+        return None
+    try:
+        claims = parse_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (BadJsonError, binascii.Error):
+        return None
+    return claims.get("store_hash") if isinstance(claims, dict) else None
+
+
+def _is_2xx(code: object) -> bool:
+    return isinstance(code, int) and 200 <= code < 300  # noqa: PLR2004 — 2xx
+
+
+def _is_4xx(code: object) -> bool:
+    return isinstance(code, int) and 400 <= code < 500  # noqa: PLR2004 — 4xx

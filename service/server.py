@@ -1,0 +1,145 @@
+"""gunicorn as this project runs it: every option with its reason, and the ops port.
+
+Source: DESIGN §14; security.md §7; ecosystem.md §3.4.
+"""
+
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from gunicorn.app.base import BaseApplication
+
+from service.adapters.metrics import MULTIPROCESS
+from service.settings import Settings
+from service.web.ops import create_ops_app
+
+_BACKLOG = 64
+_OPS_SECONDS = 5
+
+
+def gunicorn_options(settings: Settings) -> dict[str, Any]:
+    """Return gunicorn's configuration."""
+    options: dict[str, Any] = {
+        "bind": settings.bind,
+        "workers": settings.web_concurrency,
+        "worker_class": "gthread",
+        "threads": settings.threads,
+        "backlog": 2048,
+        "keepalive": 75,
+        "graceful_timeout": 25,
+        # Of a worker's heartbeat. Requests have their own total deadlines.
+        "timeout": 60,
+        "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 — memory, not a file
+        # A peer may not tell us who it is or rewrite the path, not even from loopback.
+        "forwarded_allow_ips": "",
+        "forwarder_headers": "",
+        "header_map": "refuse",
+        "secure_scheme_headers": {},
+        # The control socket would be a second, unauthenticated API.
+        "control_socket_disable": True,
+        "limit_request_line": 8190,
+        "limit_request_fields": 64,
+        "limit_request_field_size": 16_380,
+        # The request line, with its query, would be in it; the app writes its own line.
+        "accesslog": None,
+        "logconfig_dict": {"version": 1, "disable_existing_loggers": False},
+        "loglevel": settings.log_level,
+        "on_starting": _open_ops_port(settings.ops_bind),
+        "post_fork": _hand_over_ops_port,
+        "post_worker_init": _serve_ops,
+        "child_exit": _forget_worker,
+    }
+    if settings.tls_cert_file:
+        options |= {
+            "certfile": settings.tls_cert_file,
+            "keyfile": settings.tls_key_file,
+            "ssl_context": _tls_context,
+        }
+    return options
+
+
+class BrokerServer(BaseApplication):
+    """gunicorn, configured by our settings and by nothing else."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._options = gunicorn_options(settings)
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Take our options. Neither the command line nor ``GUNICORN_CMD_ARGS`` is read."""
+        for name, value in self._options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Return the application, in the worker that serves it."""
+        from service.wsgi import application
+
+        return application
+
+
+def _tls_context(config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """Return the API's TLS: 1.3 only, because every caller is ours (security.md §0, finding 14)."""
+    del config
+    context = default()
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    return context
+
+
+# --- the ops port: bound once in the parent, served by a thread in every worker, so that each answers for itself
+
+
+def _open_ops_port(bind: str) -> Callable[[Any], None]:
+    host, _, port = bind.rpartition(":")
+
+    def on_starting(arbiter: Any) -> None:
+        arbiter.ops_socket = socket.create_server(
+            (host.strip("[]"), int(port)),
+            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+            backlog=_BACKLOG,
+        )
+
+    return on_starting
+
+
+def _hand_over_ops_port(arbiter: Any, worker: Any) -> None:
+    worker.ops_socket = arbiter.ops_socket
+
+
+def _serve_ops(worker: Any) -> None:
+    from service.wsgi import broker
+
+    server = _OpsServer(worker.ops_socket)
+    server.set_app(create_ops_app(broker.checks, broker.metrics.exposition))
+    threading.Thread(target=server.serve_forever, name="ops", daemon=True).start()
+
+
+def _forget_worker(arbiter: Any, worker: Any) -> None:
+    del arbiter
+    if MULTIPROCESS in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # the library leaves it untyped
+
+
+class _OpsHandler(WSGIRequestHandler):
+    timeout = _OPS_SECONDS
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 — the name of the base class
+        """Say nothing: a probe every few seconds is no news."""
+
+
+class _OpsServer(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def __init__(self, listener: socket.socket) -> None:
+        super().__init__(listener.getsockname()[:2], _OpsHandler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+        self.server_name, self.server_port = listener.getsockname()[:2]
+        self.setup_environ()

@@ -1,0 +1,67 @@
+"""What a caller asks: a strict JSON body or a query, as a wire model."""
+
+from typing import TypeVar
+
+from flask import Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from service.core.errors import MalformedError
+from service.core.strict_json import BadJsonError, parse_json
+from service.web.problems import WrongFieldsError, WrongMediaTypeError
+from service.web.transport import whole_body
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_body(request: Request, model: type[Model]) -> Model:
+    """Return the body as a wire model.
+
+    Raises:
+        WrongMediaTypeError: It is not announced as JSON.
+        MalformedError: It is not strict JSON.
+        WrongFieldsError: It is not what the model takes.
+    """
+    if request.mimetype != "application/json":
+        raise WrongMediaTypeError
+    try:
+        value = parse_json(whole_body(request))
+    except BadJsonError:
+        raise MalformedError("The body is not strict JSON.", reason="bad_json") from None
+    return _validated(model, value)
+
+
+def read_query(request: Request, model: type[Model]) -> Model:
+    """Return the query as a wire model.
+
+    Raises:
+        WrongFieldsError: A parameter is unknown, repeated or wrong.
+    """
+    lists = request.args.to_dict(flat=False)
+    if any(len(values) != 1 for values in lists.values()):
+        raise WrongFieldsError([{"where": "query", "rule": "a parameter stands once"}])
+    return _validated(model, {name: values[0] for name, values in lists.items()})
+
+
+def _validated(model: type[Model], value: object) -> Model:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_url=False, include_context=False)
+        raise WrongFieldsError([_shown(model, item) for item in found]) from None
+
+
+# These texts of pydantic quote the input.
+_OWN_TEXT = {
+    "extra_forbidden": "an unknown field",
+    "union_tag_invalid": "not one of the known kinds",
+    "union_tag_not_found": "the kind is missing",
+}
+
+
+def _shown(model: type[BaseModel], error: ErrorDetails) -> dict[str, str]:
+    """Return where and why; the name of an unknown member is the caller's own text, so it is not repeated."""
+    location = error["loc"]
+    known = bool(location) and str(location[0]) in model.model_fields
+    where = ".".join(str(part) for part in location[:2]) if known else "body"
+    return {"where": where, "rule": _OWN_TEXT.get(error["type"], error["msg"])}

@@ -1,0 +1,286 @@
+"""The wire models of the API: strict in what they take, and the source of the OpenAPI document."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    StringConstraints,
+    model_validator,
+)
+
+from service.core.clock import rfc3339
+from service.core.records import Status, TokenStyle
+from service.core.scope import parse_scope_entry
+
+
+def _checked_scope(entry: str) -> str:
+    parse_scope_entry(entry)
+    return entry
+
+
+STORE_HASH = r"^[a-z0-9]{4,20}$"
+IDENTITY = r"^[A-Za-z0-9._@:/+=|-]{1,300}$"
+Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+StoreHash = Annotated[
+    str, StringConstraints(pattern=STORE_HASH), Field(description="The store's permanent id.")
+]
+Identity = Annotated[str, StringConstraints(pattern=IDENTITY)]
+Scope = Annotated[
+    str,
+    StringConstraints(max_length=500),
+    AfterValidator(_checked_scope),
+    Field(examples=["GET /api/v3/io/companies/**"]),
+]
+Text = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
+ReferenceText = Annotated[SecretStr, Field(min_length=1, max_length=200)]
+
+
+class Body(BaseModel):
+    """What callers send: unknown members and near misses of types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Query(BaseModel):
+    """What callers ask for in a query, where everything is text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Document(BaseModel):
+    """What the broker answers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- stores
+
+
+class B2BPasswordCredential(Body):
+    """An administrator's e-mail and password, exchanged for a token and then forgotten."""
+
+    kind: Literal["b2b_password"]
+    email: Annotated[SecretStr, Field(min_length=3, max_length=254)]
+    password: Text
+
+
+class AccessTokenCredential(Body):
+    """The token of a BigCommerce API account with the B2B Edition scope."""
+
+    kind: Literal["access_token"]
+    access_token: Annotated[SecretStr, Field(min_length=20, max_length=128)]
+
+    @model_validator(mode="after")
+    def _is_opaque(self) -> "AccessTokenCredential":
+        text = self.access_token.get_secret_value()
+        if not (text.isascii() and text.isalnum()):
+            raise ValueError("an access token is letters and digits")
+        return self
+
+
+class PutStore(Body):
+    """Make a store active."""
+
+    credential: Annotated[
+        B2BPasswordCredential | AccessTokenCredential, Field(discriminator="kind")
+    ]
+    retain: Annotated[bool, Field(description="Keep the password, sealed, for self-repair.")] = (
+        False
+    )
+
+
+class PreviousTokenDocument(Document):
+    """The token before the active one."""
+
+    generation: int
+    token_style: TokenStyle
+
+
+class StoreDocument(Document):
+    """A store; never a secret."""
+
+    store_hash: StoreHash
+    status: Status
+    reason: Annotated[str, Field(description="Why it is not active; empty when it is.")]
+    token_style: TokenStyle | None
+    generation: Annotated[int, Field(description="Counts the store's tokens.")]
+    deprecated: Annotated[
+        bool, Field(description="Its token is of the style that ended 2025-09-30.")
+    ]
+    retained: Annotated[bool, Field(description="Its password is kept, sealed.")]
+    issued_at: Time | None
+    last_used_at: Annotated[Time | None, Field(description="To the minute.")]
+    live_references: int
+    previous: PreviousTokenDocument | None
+
+
+class StoresPage(Document):
+    """A page of stores, sorted by hash."""
+
+    stores: list[StoreDocument]
+    next_cursor: Annotated[str | None, Field(description="For the next page; null on the last.")]
+
+
+class StoresQuery(Query):
+    """Which page of stores."""
+
+    cursor: Annotated[str, Field(pattern=STORE_HASH)] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+# --- references
+
+
+class MintReference(Body):
+    """What the reference is to be; what is left out is decided by policy."""
+
+    store_hash: StoreHash
+    access: Literal["proxy", "redeem"] = "proxy"
+    audience: Annotated[
+        Identity | None, Field(description="Who may use it; default: the caller.")
+    ] = None
+    ttl_seconds: Annotated[int | None, Field(ge=1, le=86_400, description="Default: 300.")] = None
+    max_uses: Annotated[
+        int | None,
+        Field(ge=1, le=1_000_000, description="Default: 1 to redeem, no limit to proxy."),
+    ] = None
+    requests: Annotated[
+        list[Scope] | None,
+        Field(min_length=1, max_length=50, description="Default: all that the grant allows."),
+    ] = None
+
+
+class GrantFields(Document):
+    """What a reference stands for."""
+
+    accessor: str
+    store_hash: StoreHash
+    audience: str
+    access: Literal["proxy", "redeem"]
+    requests: Annotated[
+        list[str], Field(description="Empty: every request that the proxy forwards.")
+    ]
+    max_uses: Annotated[int | None, Field(description="Null: no limit.")]
+    expires_at: Time
+
+
+class MintedReferenceDocument(GrantFields):
+    """A fresh reference; it is shown this once."""
+
+    reference: str
+
+
+class ReferenceDocument(GrantFields):
+    """A live reference, without the reference itself."""
+
+    uses_left: int | None
+    minted_by: str
+    minted_at: Time
+
+
+class ReferencesPage(Document):
+    """A page of live references, the first to expire first."""
+
+    references: list[ReferenceDocument]
+    next_cursor: str | None
+
+
+class ReferencesQuery(Query):
+    """Whose references, and which page."""
+
+    store_hash: StoreHash
+    cursor: Annotated[str, Field(pattern=r"^[0-9]{1,16}\.[0-9A-Za-z]{43}$")] | None = None
+    limit: Annotated[int, Field(ge=1, le=200)] = 50
+
+
+class ReferenceOnly(Body):
+    """A reference."""
+
+    reference: ReferenceText
+
+
+class RedeemedDocument(Document):
+    """What to call the upstream with. The style of the token does not matter to whoever sets all of ``headers``."""
+
+    headers: dict[str, str]
+    base_url: str
+    store_hash: StoreHash
+    expires_at: Time
+
+
+class InactiveDocument(Document):
+    """Not live, or not the caller's to know."""
+
+    active: Literal[False]
+
+
+class ActiveDocument(ReferenceDocument):
+    """A live reference."""
+
+    active: Literal[True]
+
+
+class Revoke(Body):
+    """Exactly one of the members says what to revoke."""
+
+    reference: ReferenceText | None = None
+    store_hash: StoreHash | None = None
+    caller: Identity | None = None
+    all: Literal[True] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _exactly_one(cls, members: Any) -> Any:
+        if isinstance(members, dict) and len(members) != 1:
+            raise ValueError("exactly one of reference, store_hash, caller and all")
+        return members
+
+
+class RevokedDocument(Document):
+    """What was revoked."""
+
+    scope: Literal["reference", "store", "caller", "all"]
+    revoked: Annotated[bool, Field(description="False: there was no such live reference.")]
+    accessor: str | None = None
+    store_hash: str | None = None
+    caller: str | None = None
+
+
+# --- callers
+
+
+class GrantSummary(Document):
+    """A grant of the access file that names the caller."""
+
+    name: str
+    stores: list[str]
+    actions: list[str]
+
+
+class WhoamiDocument(Document):
+    """Who the caller is to the broker."""
+
+    identity: str
+    issuer: str
+    proof: Literal["workload_token", "api_key"]
+    expires_at: Time | None
+    grants: list[GrantSummary]
+    policy: Annotated[str, Field(description="SHA-256 of the access file in force.")]
+
+
+class ProblemDocument(Document):
+    """A problem (RFC 9457)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    request_id: str

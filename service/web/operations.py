@@ -1,0 +1,89 @@
+"""Every operation of the API, once: routing, documentation and the tests of both read this list."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Request
+from pydantic import BaseModel
+
+from service.core.gate import Call, Gate
+from service.core.ports import AccessSource
+from service.core.proxy import Proxy
+from service.core.references import References
+from service.core.stores import Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What the edge stands on.
+
+    Attributes:
+        access: Gives the access file's snapshot in force.
+        gate: Records who could not prove who they are.
+        stores: Use cases.
+        references: Use cases.
+        proxy: The use case.
+        base_url: Of the upstream, for those who redeem.
+        observe: Told route, method, status and seconds of every request.
+    """
+
+    access: AccessSource
+    gate: Gate
+    stores: Stores
+    references: References
+    proxy: Proxy
+    base_url: str
+    observe: Callable[[str, str, int, float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One authenticated request, read.
+
+    Attributes:
+        edge: The use cases.
+        call: Who asks.
+        request: As Flask has it.
+        path: The variables of the path.
+    """
+
+    edge: Edge
+    call: Call
+    request: Request
+    path: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What to answer: a status and a document, or nothing for 204."""
+
+    status: int
+    document: BaseModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One row of the API.
+
+    Attributes:
+        method: The HTTP method.
+        path: With variables in braces.
+        name: Unique; the operation id.
+        summary: One line.
+        run: What answers it.
+        answers: The model of each success status; None for no body.
+        body: The model of the request body.
+        query: The model of the query.
+        problems: The statuses of the problems that are its own.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    run: Callable[[Asked], Answered]
+    answers: dict[int, Any]
+    body: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    problems: tuple[int, ...] = field(default=())

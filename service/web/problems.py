@@ -1,0 +1,169 @@
+"""Problems: the one table from errors to HTTP, as RFC 9457 documents with fixed texts.
+
+Nothing that a caller sent is ever part of a problem, and an error that is not in the table is a plain 500.
+"""
+
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import structlog
+from flask import Response, g, request
+from werkzeug.exceptions import HTTPException
+
+from service.core import errors
+from service.core.errors import BrokerError
+
+TYPE = "urn:b2b-broker:problem:"
+MEDIA_TYPE = "application/problem+json"
+PROXY_NAME = "b2b-broker"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One row of the table.
+
+    Attributes:
+        name: The last part of the type.
+        status: The HTTP status.
+        title: What kind of problem it is.
+        proxy_error: The error type of RFC 9209 §2.3 that the proxy names it by.
+    """
+
+    name: str
+    status: int
+    title: str
+    proxy_error: str = "http_request_denied"
+
+
+PROBLEMS: dict[type[BrokerError], Problem] = {
+    errors.MalformedError: Problem("malformed", 400, "Malformed request", "http_request_error"),
+    errors.AmbiguousTargetError: Problem("ambiguous_target", 400, "Ambiguous target"),
+    errors.UnauthenticatedError: Problem("unauthenticated", 401, "Not authenticated"),
+    errors.ForbiddenError: Problem("forbidden", 403, "Not allowed"),
+    errors.NeverProxiedError: Problem("never_proxied", 403, "Never forwarded"),
+    errors.ScopeError: Problem("outside_request_scope", 403, "Outside the request scope"),
+    errors.StoreUnknownError: Problem("store_unknown", 404, "Unknown store"),
+    errors.AccessorUnknownError: Problem("accessor_unknown", 404, "Unknown accessor"),
+    errors.StoreNotActiveError: Problem("store_not_active", 409, "Store not active"),
+    errors.CredentialRefusedError: Problem("credential_refused", 409, "Credential refused"),
+    errors.ReferenceInvalidError: Problem("reference_invalid", 410, "Reference not valid"),
+    errors.UpstreamRateLimitedError: Problem(
+        "upstream_rate_limited", 429, "Slow down", "http_upstream_error"
+    ),
+    errors.UpstreamTimeoutError: Problem(
+        "upstream_timeout", 504, "Upstream timed out", "http_response_timeout"
+    ),
+    errors.UpstreamUnreachableError: Problem(
+        "upstream_unreachable", 502, "Upstream not reachable", "destination_unavailable"
+    ),
+    errors.UpstreamRefusedError: Problem("upstream_refused", 502, "Upstream refused"),
+    errors.UpstreamAnswerError: Problem(
+        "upstream_answer", 502, "Upstream answered badly", "http_protocol_error"
+    ),
+    errors.ForeignTokenError: Problem("foreign_token", 502, "Token of another store"),
+    errors.TokenLeakError: Problem("token_in_answer", 502, "Answer withheld"),
+    errors.StoreBusyError: Problem("store_busy", 503, "Store busy"),
+    errors.LockedError: Problem("locked", 503, "Locked", "proxy_internal_error"),
+    errors.StorageError: Problem(
+        "storage_unavailable", 503, "Storage not available", "proxy_internal_error"
+    ),
+    errors.AuditError: Problem(
+        "audit_unavailable", 503, "Audit trail not available", "proxy_internal_error"
+    ),
+}
+WRONG_FIELDS = Problem("wrong_fields", 422, "Wrong fields", "http_request_error")
+WRONG_MEDIA_TYPE = Problem("wrong_media_type", 415, "Wrong media type", "http_request_error")
+INTERNAL = Problem("internal", 500, "Internal error", "proxy_internal_error")
+# What Flask itself refuses, before any route of ours is reached.
+ROUTING = {
+    400: Problem("malformed", 400, "Malformed request", "http_request_error"),
+    404: Problem("not_found", 404, "No such resource"),
+    405: Problem("method_not_allowed", 405, "Method not allowed"),
+    413: Problem("too_large", 413, "Too large", "http_request_error"),
+    414: Problem("target_too_long", 414, "Target too long", "http_request_error"),
+    431: Problem("headers_too_large", 431, "Headers too large", "http_request_error"),
+}
+
+
+class WrongFieldsError(Exception):
+    """The body is JSON, but not what this operation takes.
+
+    Attributes:
+        fields: For each wrong field, where it is and which rule it breaks; never what it held.
+    """
+
+    def __init__(self, fields: list[dict[str, str]]) -> None:
+        super().__init__()
+        self.fields = fields
+
+
+class WrongMediaTypeError(Exception):
+    """The body is not announced as JSON."""
+
+
+def answer_broker_error(error: BrokerError) -> Response:
+    """Return the problem of one of our errors."""
+    problem = next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), INTERNAL)
+    g.reason = error.reason
+    extra: dict[str, object] = {}
+    if isinstance(error, errors.StoreNotActiveError | errors.CredentialRefusedError):
+        # What an operator needs to act on: a status or one of the fixed reasons.
+        extra["reason"] = error.reason
+    response = problem_response(problem, error.detail, extra)
+    if error.retry_after is not None:
+        seconds = max(1, round(error.retry_after.total_seconds()))
+        response.headers["Retry-After"] = str(seconds)
+    if isinstance(error, errors.UnauthenticatedError):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="b2b-broker"'
+    return response
+
+
+def answer_wrong_fields(error: WrongFieldsError) -> Response:
+    """Return the problem of a body with wrong fields."""
+    return problem_response(
+        WRONG_FIELDS, "Some fields are missing, unknown or wrong.", {"errors": error.fields}
+    )
+
+
+def answer_wrong_media_type(_error: WrongMediaTypeError) -> Response:
+    """Return the problem of a body that is not JSON."""
+    return problem_response(WRONG_MEDIA_TYPE, "The body is application/json.", {})
+
+
+def answer_http_exception(error: HTTPException) -> Response:
+    """Return the problem of something that Flask refused."""
+    status = error.code or 500
+    problem = ROUTING.get(status)
+    if problem is None:
+        phrase = HTTPStatus(status).phrase if 400 <= status < 500 else INTERNAL.title  # noqa: PLR2004 — 4xx
+        problem = Problem("refused", status, phrase) if status < 500 else INTERNAL  # noqa: PLR2004 — 5xx
+    response = problem_response(problem, f"{problem.title}.", {})
+    for name, value in error.get_headers():
+        if name == "Allow":
+            response.headers[name] = value
+    return response
+
+
+def answer_unexpected(error: Exception) -> Response:
+    """Return the problem of a defect, and log where it is, without any values."""
+    structlog.get_logger().error("unexpected_error", kind=type(error).__name__, exc_info=error)
+    return problem_response(INTERNAL, "The broker failed; the log tells more.", {})
+
+
+def problem_response(problem: Problem, detail: str, extra: dict[str, object]) -> Response:
+    """Return a problem document."""
+    g.problem = problem.name
+    body = {
+        "type": TYPE + problem.name,
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail,
+        "request_id": g.get("request_id", ""),
+        **extra,
+    }
+    response = Response(json.dumps(body), problem.status, content_type=MEDIA_TYPE)
+    response.headers["Cache-Control"] = "no-store"
+    if request.path.startswith("/v1/proxy/"):
+        response.headers["Proxy-Status"] = f"{PROXY_NAME}; error={problem.proxy_error}"
+    return response

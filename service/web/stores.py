@@ -1,0 +1,105 @@
+"""The operations on stores."""
+
+import re
+from dataclasses import asdict
+
+from service.core import stores as core
+from service.core.credential import AccessToken, B2BPassword, Credential
+from service.core.secret import Secret
+from service.web.body import read_body, read_query
+from service.web.models import (
+    STORE_HASH,
+    B2BPasswordCredential,
+    PutStore,
+    StoreDocument,
+    StoresPage,
+    StoresQuery,
+)
+from service.web.operations import Answered, Asked, Operation
+from service.web.problems import WrongFieldsError
+
+
+def _put(asked: Asked) -> Answered:
+    store_hash = _store_hash(asked)
+    body = read_body(asked.request, PutStore)
+    document, created = asked.edge.stores.put(
+        asked.call, store_hash, _credential(body), retain=body.retain
+    )
+    return Answered(201 if created else 200, _shown(document))
+
+
+def _get(asked: Asked) -> Answered:
+    return Answered(200, _shown(asked.edge.stores.get(asked.call, _store_hash(asked))))
+
+
+def _list(asked: Asked) -> Answered:
+    query = read_query(asked.request, StoresQuery)
+    documents, following = asked.edge.stores.page(asked.call, query.cursor or "", query.limit)
+    return Answered(200, StoresPage(stores=[_shown(d) for d in documents], next_cursor=following))
+
+
+def _delete(asked: Asked) -> Answered:
+    asked.edge.stores.remove(asked.call, _store_hash(asked))
+    return Answered(204)
+
+
+def _store_hash(asked: Asked) -> str:
+    store_hash = asked.path["store_hash"]
+    if not re.fullmatch(STORE_HASH.strip("^$"), store_hash, re.ASCII):
+        rule = "4 to 20 lower-case letters and digits"
+        raise WrongFieldsError([{"where": "store_hash", "rule": rule}])
+    return store_hash
+
+
+def _credential(body: PutStore) -> Credential:
+    given = body.credential
+    if isinstance(given, B2BPasswordCredential):
+        return B2BPassword(
+            Secret(given.email.get_secret_value()), Secret(given.password.get_secret_value())
+        )
+    return AccessToken(Secret(given.access_token.get_secret_value()))
+
+
+def _shown(document: core.StoreDocument) -> StoreDocument:
+    return StoreDocument.model_validate(asdict(document))
+
+
+OPERATIONS = (
+    Operation(
+        method="PUT",
+        path="/v1/stores/{store_hash}",
+        name="putStore",
+        summary="Register a store, or give it another credential. A store that is active keeps its token.",
+        run=_put,
+        body=PutStore,
+        answers={201: StoreDocument, 200: StoreDocument},
+        problems=(409, 429, 502, 504),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/stores",
+        name="listStores",
+        summary="List the stores that the caller may see.",
+        run=_list,
+        query=StoresQuery,
+        answers={200: StoresPage},
+    ),
+    Operation(
+        method="GET",
+        path="/v1/stores/{store_hash}",
+        name="getStore",
+        summary="Show a store.",
+        run=_get,
+        answers={200: StoreDocument},
+        problems=(404, 422),
+    ),
+    Operation(
+        method="DELETE",
+        path="/v1/stores/{store_hash}",
+        name="removeStore",
+        summary="Revoke a store's references, delete its token upstream, and forget it.",
+        run=_delete,
+        answers={204: None},
+        problems=(404, 422, 429, 502, 504),
+    ),
+)
