@@ -1,0 +1,26 @@
+"""The whole stack as real processes, one for the session, and a client to it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.demo.stack import Stack, running_stack
+from tests.support.http import Client
+from tests.support.service import Service
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Valkey, sandbox and a broker with two worker processes."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture
+def service(stack: Stack) -> Iterator[Service]:
+    """The running broker as its callers see it, with an upstream that has forgotten everything."""
+    client = Client(stack.port)
+    running = Service(stack, client)
+    running.reset_upstream()
+    yield running
+    client.close()
