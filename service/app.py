@@ -101,6 +101,7 @@ def build_broker(settings: Settings) -> Broker:
     )
     edge = Edge(
         access=lambda: access,
+        keyring=keyring,
         gate=gate,
         stores=stores,
         references=references,

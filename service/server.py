@@ -3,6 +3,7 @@
 Source: DESIGN §14; security.md §7; ecosystem.md §3.4.
 """
 
+import contextlib
 import os
 import socket
 import ssl
@@ -13,11 +14,15 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+import structlog
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
+from gunicorn.workers.gthread import ThreadWorker
 
 from service.adapters.metrics import MULTIPROCESS
 from service.settings import Settings
 from service.web.ops import create_ops_app
+from service.web.problems import raw_problem
 
 _BACKLOG = 64
 _OPS_SECONDS = 5
@@ -28,7 +33,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bind": settings.bind,
         "workers": settings.web_concurrency,
-        "worker_class": "gthread",
+        "worker_class": "service.server.BrokerWorker",
         "threads": settings.threads,
         "backlog": 2048,
         "keepalive": 75,
@@ -62,6 +67,29 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
             "ssl_context": _tls_context,
         }
     return options
+
+
+class BrokerWorker(ThreadWorker):
+    """A gthread worker that answers what the app never sees, a request that cannot be parsed, like everything else.
+
+    gunicorn's own answer is a page that repeats the offending line, and its log would keep it; either may hold a caller's token.
+    """
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        """Answer with a problem and log only what kind of error it was."""
+        del req, addr
+        structlog.get_logger().warning("request_unreadable", kind=type(exc).__name__)
+        if isinstance(exc, ssl.SSLError):
+            return  # there is nobody to tell
+        status = 500
+        if isinstance(exc, ParseException):
+            status = 400
+        if isinstance(exc, LimitRequestLine):
+            status = 414
+        elif isinstance(exc, LimitRequestHeaders):
+            status = 431
+        with contextlib.suppress(OSError):
+            client.sendall(raw_problem(status))
 
 
 class BrokerServer(BaseApplication):

@@ -153,7 +153,11 @@ class Stores:
         """
         about = About("store.read", store_hash)
         self._gate.authorise(call, about)
-        document = self._document(store_hash)
+        try:
+            document = self._document(store_hash)
+        except StoreUnknownError:
+            self._gate.record(call, about, "failed", "store_unknown")
+            raise
         self._gate.record(call, about, "allowed")
         return document
 

@@ -84,6 +84,7 @@ def _add_documentation(app: Flask) -> None:
 
 
 def _authenticated(edge: Edge) -> Call:
+    edge.keyring()
     access = edge.access()
     try:
         caller = authenticate(request, access)

@@ -8,7 +8,7 @@ from flask import Request
 from pydantic import BaseModel
 
 from service.core.gate import Call, Gate
-from service.core.ports import AccessSource
+from service.core.ports import AccessSource, KeyringSource
 from service.core.proxy import Proxy
 from service.core.references import References
 from service.core.stores import Stores
@@ -20,6 +20,7 @@ class Edge:
 
     Attributes:
         access: Gives the access file's snapshot in force.
+        keyring: Asked before anything else, so that a locked broker says so to everybody.
         gate: Records who could not prove who they are.
         stores: Use cases.
         references: Use cases.
@@ -29,6 +30,7 @@ class Edge:
     """
 
     access: AccessSource
+    keyring: KeyringSource
     gate: Gate
     stores: Stores
     references: References

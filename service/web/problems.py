@@ -151,6 +151,25 @@ def answer_unexpected(error: Exception) -> Response:
     return problem_response(INTERNAL, "The broker failed; the log tells more.", {})
 
 
+def raw_problem(status: int) -> bytes:
+    """Return a whole HTTP answer, for a request that was refused before there was one."""
+    problem = ROUTING.get(status, INTERNAL)
+    content = json.dumps(
+        {
+            "type": TYPE + problem.name,
+            "title": problem.title,
+            "status": problem.status,
+            "detail": f"{problem.title}.",
+            "request_id": "",
+        }
+    )
+    head = (
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\nContent-Type: {MEDIA_TYPE}\r\n"
+        f"Content-Length: {len(content)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+    )
+    return (head + content).encode("ascii")
+
+
 def problem_response(problem: Problem, detail: str, extra: dict[str, object]) -> Response:
     """Return a problem document."""
     g.problem = problem.name

@@ -1,5 +1,6 @@
 """The proxy's edge: the reference out of its header, the raw target, and bodies that stream both ways."""
 
+import errno
 from collections.abc import Iterator
 
 from flask import Request, Response
@@ -69,4 +70,4 @@ def _cut_short_on_error(body: Iterator[bytes]) -> Iterator[bytes]:
     try:
         yield from body
     except BrokerError as error:
-        raise ConnectionAbortedError(error.reason) from None
+        raise ConnectionResetError(errno.ECONNRESET, error.reason) from None

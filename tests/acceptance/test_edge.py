@@ -254,3 +254,26 @@ def test_the_api_speaks_tls_13_and_nothing_older(service: Service, tmp_path: Pat
             old.wrap_socket(connection, server_hostname="localhost")
 
     assert reply.status == 200
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /v1/whoami HTTP/1.1\r\nHost: b\r\nauth Token: canary-7f3a\r\n\r\n", 400),
+        (b"GET /canary-7f3a\x01 HTTP/1.1\r\nHost: b\r\n\r\n", 400),
+        (b"GET /canary-7f3a HTTP/9.9\r\nHost: b\r\n\r\n", 400),
+        (b"GET /" + b"canary-7f3a" * 1000 + b" HTTP/1.1\r\nHost: b\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: b\r\nX: " + b"canary-7f3a" * 2000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: b\r\nSCRIPT_NAME: /canary-7f3a\r\n\r\n", 400),
+    ],
+)
+def test_an_unreadable_request_is_a_problem_that_repeats_nothing(
+    service: Service, request_bytes: bytes, status: int
+) -> None:
+    """Neither the answer nor the log holds any of it: a mistyped header may hold a token."""
+    answer = raw(service.stack, request_bytes)
+
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
+    assert b"application/problem+json" in answer
+    assert b"canary-7f3a" not in answer
+    assert b"canary-7f3a" not in service.stack.broker.stderr.read_bytes()

@@ -85,7 +85,7 @@ def test_without_redis_everything_is_refused_within_a_second_and_resumes_by_itse
 
 
 def test_without_keys_it_is_locked_and_unlocks_when_they_appear(tmp_path: Path) -> None:
-    """Alive, not ready, 503 on everything but whoami; no restart is needed."""
+    """Alive, not ready, 503 on everything; no restart is needed."""
     identities = Identities()
     access = write_access(tmp_path, identities)
     redis_port, port, ops_port = free_port(), free_port(), free_port()
