@@ -19,6 +19,7 @@ from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.adapters.upstream import B2BUpstream
 from service.adapters.upstream_link import UpstreamLink, UpstreamOptions
+from service.core.cleaning import Cleaner
 from service.core.errors import BrokerError
 from service.core.gate import Gate
 from service.core.issuing import Issuer, Naming
@@ -77,9 +78,11 @@ def build_broker(settings: Settings) -> Broker:
         instance=settings.instance,
         clock=now,
     )
+    cleaner = Cleaner(tables[0], upstream, settings.instance, now)
     issuer = Issuer(
         table=tables[0],
         upstream=upstream,
+        cleaner=cleaner,
         observer=metrics,
         naming=Naming(settings.instance, settings.name_prefix),
         lease_span=2 * settings.upstream_timeout + _MARGIN,
@@ -91,7 +94,7 @@ def build_broker(settings: Settings) -> Broker:
         keyring=keyring,
         table=tables[0],
         references=tables[1],
-        upstream=upstream,
+        cleaner=cleaner,
         issuer=issuer,
         observer=metrics,
         instance=settings.instance,

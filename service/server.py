@@ -5,6 +5,7 @@ Source: DESIGN §14; security.md §7; ecosystem.md §3.4.
 
 import contextlib
 import os
+import shutil
 import socket
 import ssl
 import threading
@@ -16,6 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import structlog
 from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
 from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -24,6 +26,7 @@ from service.settings import Settings
 from service.web.ops import create_ops_app
 from service.web.problems import raw_problem
 
+COUNTS_PREFIX = "b2b-broker-metrics-"
 _BACKLOG = 64
 _OPS_SECONDS = 5
 
@@ -51,14 +54,14 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "limit_request_line": 8190,
         "limit_request_fields": 64,
         "limit_request_field_size": 16_380,
-        # The request line, with its query, would be in it; the app writes its own line.
-        "accesslog": None,
-        "logconfig_dict": {"version": 1, "disable_existing_loggers": False},
+        # gunicorn's own would log request lines, with their queries; the app writes its own line.
+        "logger_class": "service.server.BrokerLogger",
         "loglevel": settings.log_level,
         "on_starting": _open_ops_port(settings.ops_bind),
         "post_fork": _hand_over_ops_port,
         "post_worker_init": _serve_ops,
         "child_exit": _forget_worker,
+        "on_exit": _forget_counts,
     }
     if settings.tls_cert_file:
         options |= {
@@ -69,6 +72,21 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
+class BrokerLogger(Logger):
+    """gunicorn's own messages, written as everything else is, and no access log at all."""
+
+    def setup(self, cfg: Any) -> None:
+        """Leave the handlers as ``configure_logs`` made them."""
+        self.error_log.setLevel(cfg.loglevel.upper())
+        self.error_log.propagate = True
+
+    def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+        """Write nothing."""
+
+    def reopen_files(self) -> None:
+        """Do nothing: there are no files."""
+
+
 class BrokerWorker(ThreadWorker):
     """A gthread worker that answers what the app never sees, a request that cannot be parsed, like everything else.
 
@@ -77,12 +95,14 @@ class BrokerWorker(ThreadWorker):
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """Answer with a problem and log only what kind of error it was."""
-        del req, addr
+        del addr
         structlog.get_logger().warning("request_unreadable", kind=type(exc).__name__)
         if isinstance(exc, ssl.SSLError):
             return  # there is nobody to tell
         status = 500
-        if isinstance(exc, ParseException):
+        if (
+            isinstance(exc, ParseException) and req is None
+        ):  # else it is an answer that could not be written
             status = 400
         if isinstance(exc, LimitRequestLine):
             status = 414
@@ -153,6 +173,14 @@ def _forget_worker(arbiter: Any, worker: Any) -> None:
         from prometheus_client.multiprocess import mark_process_dead
 
         mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # the library leaves it untyped
+
+
+def _forget_counts(arbiter: Any) -> None:
+    """Remove what the workers counted in, if ``broker serve`` made it."""
+    del arbiter
+    folder = os.environ.get(MULTIPROCESS, "")
+    if Path(folder).name.startswith(COUNTS_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _OpsHandler(WSGIRequestHandler):

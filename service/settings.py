@@ -7,12 +7,13 @@ import os
 import re
 from datetime import timedelta
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "BROKER_"
+_HIGHEST_PORT = 65535
 
 
 class SettingsError(Exception):
@@ -21,23 +22,39 @@ class SettingsError(Exception):
 
 def _bind(value: str) -> str:
     host, separator, port = value.rpartition(":")
-    if not host or not separator or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 — the highest port
+    if not host or not separator or not re.fullmatch("[0-9]{1,5}", port, re.ASCII):
+        raise ValueError("is host:port, such as 0.0.0.0:8080")
+    if int(port) > _HIGHEST_PORT:
         raise ValueError("is host:port, such as 0.0.0.0:8080")
     return value
 
 
-def _redis_url(value: str) -> str:
+def _split(value: str) -> SplitResult:
     parts = urlsplit(value)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("has a port from 1 to 65535, or none") from None
+    return parts
+
+
+def _redis_url(value: str) -> str:
+    parts = _split(value)
     if parts.scheme not in ("redis", "rediss", "unix"):
         raise ValueError("begins with redis://, rediss:// or unix://")
-    if parts.password is not None:
-        raise ValueError("holds no password; use BROKER_REDIS_PASSWORD_FILE")
+    if parts.scheme != "unix" and not re.fullmatch(r"(/[0-9]{0,4})?", parts.path, re.ASCII):
+        raise ValueError("ends with the number of the database, or with nothing")
+    if "@" in parts.netloc or parts.query:
+        # Both can hold a password, and the query can switch the verification of TLS off.
+        raise ValueError(
+            "holds no user, password or options; use BROKER_REDIS_USERNAME and BROKER_REDIS_PASSWORD_FILE"
+        )
     return value
 
 
 def _upstream_url(value: str) -> str:
-    parts = urlsplit(value)
-    bare = not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+    parts = _split(value)
+    bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
     if parts.scheme not in ("https", "http") or not parts.hostname or not bare:
         raise ValueError("is https://host with nothing behind it")
     return f"{parts.scheme}://{parts.netloc}"
@@ -178,6 +195,10 @@ def load_settings() -> Settings:
 def _check_together(settings: Settings) -> None:
     if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
         raise SettingsError("BROKER_TLS_CERT_FILE and BROKER_TLS_KEY_FILE: set both or neither")
+    for name in ("upstream_ca_file", "redis_ca_file", "tls_cert_file", "tls_key_file"):
+        path = getattr(settings, name)
+        if path and not os.access(path, os.R_OK):
+            raise SettingsError(f"{PREFIX}{name.upper()}: the file cannot be read")
     if settings.upstream_url.startswith("http://") and not settings.allow_insecure_upstream:
         raise SettingsError(
             "BROKER_UPSTREAM_URL: plain HTTP needs BROKER_ALLOW_INSECURE_UPSTREAM=true (sandbox and development only)"

@@ -47,7 +47,7 @@ def test_the_example_of_an_access_file_loads(tmp_path: Path) -> None:
 
     access = read_access_file(str(path), ManualClock())
 
-    assert [grant.name for grant in access.policy.grants][0] == "platform operators"
+    assert access.policy.grants[0].name == "platform operators"
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([\w./-]+)\)", README))

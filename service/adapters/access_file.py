@@ -20,13 +20,15 @@ from service.adapters.jwk_sets import JwkSetError, parse_jwk_set
 from service.adapters.workload_tokens import TokenIssuer, WorkloadTokens
 from service.core.caller import Caller
 from service.core.clock import Clock
-from service.core.policy import ACTIONS, DEFAULT_TTL, AccessGrant, Limits, MintAsk, Policy
+from service.core.policy import ACTIONS, DEFAULT_TTL, MAX_USES, AccessGrant, Limits, MintAsk, Policy
 from service.core.scope import parse_scope_entry
 from service.core.secret import Secret
 from service.core.wildcard import matches
 
 _LARGEST_FILE = 1024 * 1024
 _LARGEST_JWK_SET = 256 * 1024
+_DEEPEST = 20
+_MERGE = "tag:yaml.org,2002:merge"
 _SPAN = re.compile(r"([0-9]{1,7})(s|m|h)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
@@ -119,7 +121,7 @@ class _Limits(_Model):
     access: list[AccessKind] = ["proxy"]
     audiences: list[CallerPattern] = []
     max_ttl: Span = DEFAULT_TTL
-    max_uses: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    max_uses: Annotated[int, Field(ge=1, le=MAX_USES)] | None = None
     requests: list[Scope] = []
 
 
@@ -148,7 +150,7 @@ class _Test(_Model):
 
 
 class _File(_Model):
-    version: Literal[1]
+    version: Annotated[int, Field(ge=1, le=1)]
     issuers: list[Annotated[_Kubernetes | _Oidc | _ApiKeyIssuer, Field(discriminator="type")]]
     grants: list[_Grant]
     tests: list[_Test] = []
@@ -159,7 +161,6 @@ class AccessSnapshot:
     """One version of the file, ready for use. Fulfils ``Access``."""
 
     policy: Policy
-    digest: str
     tokens: WorkloadTokens
     keys: ApiKeys
 
@@ -184,13 +185,14 @@ def read_access_file(path: str, clock: Clock) -> AccessSnapshot:
     except ValidationError as error:
         raise AccessFileError(_first_error(error)) from None
     _refuse_ambiguity(file)
-    policy = Policy(tuple(_grant(grant) for grant in file.grants))
+    policy = Policy(
+        tuple(_grant(grant) for grant in file.grants), hashlib.sha256(content).hexdigest()
+    )
     _run_tests(file, policy)
     return AccessSnapshot(
         policy=policy,
-        digest=hashlib.sha256(content).hexdigest(),
         tokens=WorkloadTokens(dict(_token_issuers(file)), clock),
-        keys=ApiKeys(dict(_key_callers(file))),
+        keys=ApiKeys(_key_callers(file)),
     )
 
 
@@ -209,19 +211,29 @@ class _UniqueLoader(yaml.SafeLoader):
     """Refuses what two readers could understand differently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 — PyYAML's signature
+        if any(key.tag == _MERGE for key, _ in node.value):
+            raise AccessFileError(f"line {_line(node.start_mark)}: merge keys are not allowed")
         mapping = super().construct_mapping(node, deep)
         if len(mapping) != len(node.value):
             raise AccessFileError(f"line {_line(node.start_mark)}: a key stands twice")
         return mapping
 
 
+def _refuse_features(events: Iterator[Any]) -> None:
+    """Refuse what a list of grants has no use for: anchors, aliases, explicit types, and deep nesting, which is slow to read."""
+    depth = 0
+    for event in events:
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if getattr(event, "anchor", None) or getattr(event, "tag", None) or depth > _DEEPEST:
+            raise AccessFileError(
+                f"line {_line(event.start_mark)}: anchors, aliases, types and deep nesting are not allowed"
+            )
+
+
 def _load_yaml(content: bytes) -> Any:
     try:
-        for event in yaml.parse(content, Loader=yaml.SafeLoader):
-            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                raise AccessFileError(
-                    f"line {_line(event.start_mark)}: anchors and aliases are not allowed"
-                )
+        _refuse_features(yaml.parse(content, Loader=yaml.SafeLoader))
         return yaml.load(content, Loader=_UniqueLoader)  # noqa: S506 — a SafeLoader, stricter
     except yaml.MarkedYAMLError as error:
         raise AccessFileError(f"line {_line(error.problem_mark)}: not YAML") from None
@@ -236,7 +248,9 @@ def _line(mark: Any) -> int:
 def _first_error(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])
-    return f"{where or 'the file'}: {first['msg']}"
+    # This one text of pydantic quotes what stood there.
+    rule = "not one of the known types" if first["type"] == "union_tag_invalid" else first["msg"]
+    return f"{where or 'the file'}: {rule}"
 
 
 def _refuse_ambiguity(file: _File) -> None:
@@ -302,8 +316,13 @@ def _token_issuers(file: _File) -> Iterator[tuple[str, TokenIssuer]]:
             )
 
 
-def _key_callers(file: _File) -> Iterator[tuple[str, Caller]]:
+def _key_callers(file: _File) -> dict[str, Caller]:
+    callers: dict[str, Caller] = {}
     for issuer in file.issuers:
         if isinstance(issuer, _ApiKeyIssuer):
             for key in issuer.keys:
-                yield key.sha256, Caller(f"{issuer.name}:{key.name}", issuer.name, "api_key")
+                if key.sha256 in callers:
+                    raise AccessFileError(f"issuers: '{issuer.name}': a key stands twice")
+                identity = f"{issuer.name}:{key.name}"
+                callers[key.sha256] = Caller(identity, issuer.name, "api_key")
+    return callers

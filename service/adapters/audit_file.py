@@ -7,6 +7,7 @@ limit (a full disk, a pipe that nobody reads) fails, and the broker refuses to a
 import os
 import secrets
 import select
+import stat
 import threading
 from datetime import timedelta
 from typing import Final
@@ -30,6 +31,7 @@ class AuditFile:
         self._lock = threading.Lock()
         self._descriptor: int | None = None
         self._torn = False
+        self._may_block = True
         self._poll = select.poll()
 
     def record(self, entry: AuditEntry) -> None:
@@ -54,17 +56,20 @@ class AuditFile:
         Raises:
             AuditError: It cannot.
         """
-        with self._lock:
-            try:
-                self._open()
-            except OSError:
-                raise _failed("audit_unopenable") from None
+        if not self._lock.acquire(timeout=self._patience_millis / 1000):
+            raise _failed("audit_blocked")
+        try:
+            self._open()
+        except OSError:
+            raise _failed("audit_unopenable") from None
+        finally:
+            self._lock.release()
 
     def _write(self, line: bytes) -> None:
         descriptor = self._open()
         rest = memoryview(line)
         while rest:
-            if not self._poll.poll(self._patience_millis):
+            if self._may_block and not self._poll.poll(self._patience_millis):
                 raise TimeoutError
             written = os.write(descriptor, rest)
             rest = rest[written:]
@@ -77,6 +82,7 @@ class AuditFile:
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
                 descriptor = os.open(self._path, flags, _MODE)
             self._poll.register(descriptor, select.POLLOUT)
+            self._may_block = not stat.S_ISREG(os.fstat(descriptor).st_mode)
             self._descriptor = descriptor
         return self._descriptor
 

@@ -5,6 +5,7 @@ thread per process watches all calls and shuts down the socket of any that is ov
 in (security.md §0, finding 11; F54).
 """
 
+import contextlib
 import heapq
 import itertools
 import socket
@@ -21,15 +22,29 @@ class Deadline:
     sock: socket.socket | None = None
     missed: bool = False
     done: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def left(self) -> float:
         """Return the seconds that are left; never less than a millisecond, so that it can be a socket timeout."""
         return max(self.at - time.monotonic(), 0.001)
 
     def finish(self) -> None:
-        """End the watch."""
-        self.done = True
-        self.sock = None
+        """End the watch; from then on the socket is somebody else's and is not touched."""
+        with self._lock:
+            self.done = True
+            self.sock = None
+
+    def expire(self) -> None:
+        """Shut the socket down, unless the watch has ended."""
+        with self._lock:
+            if self.done:
+                return
+            self.missed = True
+            # Of the plain socket class on purpose: SSLSocket.shutdown would drop its TLS state under the thread that is reading.
+            # An error means that it is closed, which is as good.
+            if self.sock is not None:
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
 
 
 @dataclass(slots=True)
@@ -64,19 +79,4 @@ class Watch:
                 elif self._heap[0][0] > now:
                     self._changed.wait(self._heap[0][0] - now)
                 else:
-                    _expire(heapq.heappop(self._heap)[2])
-
-
-def _expire(deadline: Deadline) -> None:
-    if deadline.done:
-        return
-    deadline.missed = True
-    sock = deadline.sock
-    if sock is None:
-        return
-    try:
-        # Of the plain socket class on purpose: SSLSocket.shutdown would drop its TLS state under the thread that is reading.
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        # Closed in the same moment by its own thread, which is as good.
-        return
+                    heapq.heappop(self._heap)[2].expire()

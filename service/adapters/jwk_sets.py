@@ -21,7 +21,7 @@ _MOST_KEYS = 64
 _SMALLEST_RSA_BITS = 2048
 _SMALLEST_EXPONENT = 65537
 _ALGORITHMS = {
-    ("RSA", None): ("RS256", "PS256"),
+    ("RSA", ""): ("RS256", "PS256"),
     ("EC", "P-256"): ("ES256",),
     ("OKP", "Ed25519"): ("EdDSA",),
 }
@@ -77,10 +77,12 @@ def parse_jwk_set(content: bytes) -> JwkSet:
 def _parse_key(entry: Any) -> tuple[str, VerifyingKey]:
     if not isinstance(entry, dict) or not isinstance(entry.get("kid", ""), str):
         raise JwkSetError("a key of a JWK set is an object with a string 'kid'")
-    algorithms = _ALGORITHMS.get((str(entry.get("kty")), entry.get("crv")))
+    algorithms = _ALGORITHMS.get((str(entry.get("kty")), str(entry.get("crv", ""))))
     if algorithms is None:
         raise JwkSetError("a key is RSA, EC on P-256 or Ed25519")
-    if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
+    operations = entry.get("key_ops", ["verify"])
+    for_verifying = isinstance(operations, list) and "verify" in operations
+    if entry.get("use", "sig") != "sig" or not for_verifying:
         raise JwkSetError("a key is for verifying signatures")
     named = entry.get("alg")
     if named is not None:

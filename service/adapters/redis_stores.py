@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.adapters.redis_link import PARTITION, RedisLink, Script, home
+from service.adapters.redis_link import PARTITION, Argument, RedisLink, Script, home
 from service.core.clock import from_millis, to_millis
 from service.core.ports import Attempt, Lease, Start, StoreView
 
 _MINUTE_MILLIS = 60_000
+_MINUTE_DIGITS = 9
 
 
 class RedisStores:
@@ -65,8 +66,15 @@ class RedisStores:
     ) -> bool:
         """See ``StoreTable.settle``."""
         key = home(store_hash).key
-        keys = [key(kind, store_hash) for kind in ("store", "lease", "fence", "intents")]
-        arguments = [lease.owner, lease.fence, lease.seen, line or b"", lease.attempt_id]
+        kinds = ("store", "lease", "fence", "intents", "settled")
+        keys = [key(kind, store_hash) for kind in kinds]
+        arguments: list[Argument] = [
+            lease.owner,
+            lease.fence,
+            lease.seen,
+            line or b"",
+            lease.attempt_id,
+        ]
         return bool(self._link.run(self._settle, keys, [*arguments, int(keep_intent)]))
 
     def forget_attempts(self, store_hash: str, attempt_ids: Iterable[str]) -> None:
@@ -90,6 +98,7 @@ class RedisStores:
             where.stores,
             where.key("used", store_hash),
             where.key("refs", store_hash),
+            where.epochs,
         ]
         return bool(self._link.run(self._remove, keys, [seen, store_hash]))
 
@@ -103,11 +112,19 @@ def _view(answer: list[Any]) -> StoreView:
             _attempt(attempt_id, value)
             for attempt_id, value in zip(intents[::2], intents[1::2], strict=True)
         ),
-        last_used_at=from_millis(int(used) * _MINUTE_MILLIS) if used else None,
+        last_used_at=_last_used(used),
         live_references=live,
     )
 
 
 def _attempt(attempt_id: bytes, value: bytes) -> Attempt:
+    """Return an attempt; one that is not readable is kept, and proves nothing because its intent has no valid MAC."""
     fence, _, intent = value.partition(b" ")
-    return Attempt(attempt_id.decode("ascii"), int(fence), intent)
+    number = int(fence) if fence.isdigit() else 0
+    return Attempt(attempt_id.decode("ascii", "replace"), number, intent)
+
+
+def _last_used(minutes: bytes | None) -> datetime | None:
+    if minutes is None or not minutes.isdigit() or len(minutes) > _MINUTE_DIGITS:
+        return None
+    return from_millis(int(minutes) * _MINUTE_MILLIS)

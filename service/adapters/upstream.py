@@ -59,12 +59,15 @@ class B2BUpstream:
     def tokens(self, token: Secret) -> Iterator[tuple[int, str]]:
         """See ``Upstream.tokens``. The answers hold every token of the store in clear; only ids and names leave this method."""
         headers = _revealed(token_headers("auth_token", "", token))
-        for page in range(_MOST_PAGES):
-            target = f"{_TOKENS}?limit={_PAGE}&offset={page * _PAGE}"
+        seen = 0
+        for _ in range(_MOST_PAGES):
+            target = f"{_TOKENS}?limit={_PAGE}&offset={seen}"
             request = _request("GET", target, headers, None)
-            rows = self._call("list_tokens", request, _token_rows, limit=_TOKEN_PAGE_BYTES)
-            yield from rows
-            if len(rows) < _PAGE:
+            rows, total = self._call("list_tokens", request, _token_rows, limit=_TOKEN_PAGE_BYTES)
+            yield from _ids_and_names(rows)
+            seen += len(rows)
+            # The upstream may give fewer than it was asked for, so only its own total or an empty page is the end.
+            if not rows or (total is not None and seen >= total):
                 return
         raise UpstreamAnswerError("The list of tokens does not end.", reason="too_many_tokens")
 
@@ -144,14 +147,20 @@ def _own_success(status: int, answer: bytes, wait: str | None) -> dict[str, Any]
     return success(status, answer, wait)
 
 
-def _token_rows(status: int, answer: bytes, wait: str | None) -> list[tuple[int, str]]:
-    rows = _own_success(status, answer, wait).get("data")
+def _token_rows(status: int, answer: bytes, wait: str | None) -> tuple[list[Any], int | None]:
+    """Return a page of rows as they are, and how many rows there are in all, if that is said."""
+    fields = _own_success(status, answer, wait)
+    rows = fields.get("data")
     if not isinstance(rows, list):
         raise UpstreamAnswerError("The list of tokens is not one.", reason="token_list_unreadable")
-    return [
-        (row["id"], row["name"])
-        for row in rows
-        if isinstance(row, dict)
-        and isinstance(row.get("id"), int)
-        and isinstance(row.get("name"), str)
-    ]
+    meta = fields.get("meta")
+    pagination = meta.get("pagination") if isinstance(meta, dict) else None
+    total = pagination.get("totalCount") if isinstance(pagination, dict) else None
+    return rows, total if isinstance(total, int) else None
+
+
+def _ids_and_names(rows: list[Any]) -> Iterator[tuple[int, str]]:
+    for row in rows:
+        token_id, name = (row.get("id"), row.get("name")) if isinstance(row, dict) else (0, None)
+        if isinstance(token_id, int) and isinstance(name, str):
+            yield token_id, name

@@ -12,6 +12,7 @@ import ipaddress
 import queue
 import socket
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +38,10 @@ _CONNECT_SECONDS = 5.0
 _IDLE_CONNECTIONS = 32
 _USER_AGENT = f"b2b-credential-broker/{__version__}"
 _SAFE_METHODS = ("GET", "HEAD")
+_FIRST_FINAL_STATUS = 200
+_WITHOUT_BODY = (204, 304)
+_CODINGS = ("identity", "gzip", "x-gzip", "deflate")
+_IDLE_SECONDS = 30.0
 _NETWORK_ERRORS = (OSError, HTTPException, HTTPError)
 
 
@@ -156,7 +161,7 @@ class UpstreamLink:
             raise
 
     def _connect(self, deadline: Deadline) -> HTTPConnection:
-        connection = self._factory.new(min(deadline.left(), _CONNECT_SECONDS))
+        connection = self._factory.new(deadline)
         try:
             connection.connect()
         except _NETWORK_ERRORS:
@@ -180,9 +185,10 @@ class UpstreamLink:
         except BaseException:
             connection.close()
             raise
-        if deadline.missed:
+        if deadline.missed or not _is_usable(response, request.method):
+            response.close()
             connection.close()
-            raise _timed_out()
+            raise _timed_out() if deadline.missed else _unusable()
         return UpstreamResponse(response, deadline, connection, self._idle)
 
     def _send(self, connection: HTTPConnection, request: ProxyRequest) -> None:
@@ -205,22 +211,25 @@ class _Idle:
     """Connections that wait for their next request; the last one in is the first one out."""
 
     def __init__(self) -> None:
-        self._connections: queue.LifoQueue[HTTPConnection] = queue.LifoQueue(_IDLE_CONNECTIONS)
+        self._connections: queue.LifoQueue[tuple[HTTPConnection, float]] = queue.LifoQueue(
+            _IDLE_CONNECTIONS
+        )
 
     def get(self) -> HTTPConnection | None:
         while True:
             try:
-                connection = self._connections.get_nowait()
+                connection, since = self._connections.get_nowait()
             except queue.Empty:
                 return None
-            # Readable while idle means closed, or sending what nobody asked for: neither is used again.
-            if connection.is_connected:
+            # Readable while idle means closed, or sending what nobody asked for: neither is used again. One that was idle for
+            # long may have been forgotten by something in between.
+            if connection.is_connected and time.monotonic() - since < _IDLE_SECONDS:
                 return connection
             connection.close()
 
     def put(self, connection: HTTPConnection) -> None:
         try:
-            self._connections.put_nowait(connection)
+            self._connections.put_nowait((connection, time.monotonic()))
         except queue.Full:
             connection.close()
 
@@ -239,22 +248,25 @@ class _Factory:
             self._context = ssl.create_default_context(cafile=options.ca_file or None)
             self._context.minimum_version = ssl.TLSVersion.TLSv1_2
 
-    def new(self, seconds: float) -> HTTPConnection:
-        if self._context is not None:
-            secure = _SecureConnection(
+    def new(self, deadline: Deadline) -> HTTPConnection:
+        seconds = min(deadline.left(), _CONNECT_SECONDS)
+        connection: _PlainConnection | _SecureConnection
+        if self._context is None:
+            connection = _PlainConnection(self._host, self._port, timeout=seconds)
+        else:
+            connection = _SecureConnection(
                 self._host, self._port, timeout=seconds, ssl_context=self._context
             )
-            secure.admits_private = self._insecure
-            return secure
-        plain = _PlainConnection(self._host, self._port, timeout=seconds)
-        plain.admits_private = self._insecure
-        return plain
+        connection.admits_private = self._insecure
+        connection.deadline = deadline
+        return connection
 
 
 class _VettedMixin:
     """Connects only to addresses that were vetted in the same breath, so that a name cannot be rebound in between."""
 
-    admits_private = False
+    admits_private: bool
+    deadline: Deadline
 
     def _new_conn(self) -> socket.socket:
         host, port = self.host, self.port  # type: ignore[attr-defined]  # of the connection class
@@ -267,7 +279,7 @@ class _VettedMixin:
                 continue
             sock = socket.socket(family, kind, protocol)
             try:
-                sock.settimeout(self.timeout)  # type: ignore[attr-defined]  # of the connection class
+                sock.settimeout(min(self.deadline.left(), _CONNECT_SECONDS))
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 sock.connect(address)
             except OSError as failed:
@@ -290,6 +302,28 @@ def _failed(deadline: Deadline, error: Exception | None = None) -> UpstreamError
     if deadline.missed or isinstance(error, TimeoutError):
         return _timed_out()
     return UpstreamAnswerError("The upstream broke off.", reason="upstream_broke_off")
+
+
+def _is_usable(response: BaseHTTPResponse, method: str) -> bool:
+    """Tell whether an answer is whole as far as its head goes, and of a kind that can be looked through."""
+    headers = response.headers
+    # http.client skips only 100; any other interim answer is not the answer.
+    if response.status < _FIRST_FINAL_STATUS:
+        return False
+    if headers.get("Content-Encoding", "identity").strip().lower() not in _CODINGS:
+        return False
+    # http.client takes a head that was cut off for one that ended, so an answer has to say how long it is.
+    says_length = "Content-Length" in headers or "Transfer-Encoding" in headers
+    ends_with_connection = "close" in headers.get("Connection", "").lower()
+    return (
+        says_length or ends_with_connection or method == "HEAD" or response.status in _WITHOUT_BODY
+    )
+
+
+def _unusable() -> UpstreamAnswerError:
+    return UpstreamAnswerError(
+        "The upstream's answer cannot be relied on.", reason="upstream_answer_unusable"
+    )
 
 
 def _timed_out() -> UpstreamTimeoutError:

@@ -38,7 +38,7 @@ from service.core.strict_json import BadJsonError, parse_json
 _LONGEST = 8 * 1024
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _HEADER_MEMBERS = {"alg", "kid", "typ"}
-_TYPES = {None, "JWT", "at+jwt"}
+_TYPES = (None, "JWT", "at+jwt")
 _LEEWAY = timedelta(seconds=10)
 _LONGEST_LIFE = timedelta(hours=24)
 _REMEMBERED = 10_000

@@ -31,12 +31,14 @@ def new(folder: Path, key_id: str | None) -> None:
     key_id = key_id or f"k{datetime.now(UTC):%Y%m%d}"
     if not KEY_ID.fullmatch(key_id):
         raise click.ClickException("a key id is 1 to 32 of a-z, 0-9, '-' and '_'")
-    folder.mkdir(mode=_FOLDER_OWNER_ONLY, parents=True, exist_ok=True)
     path = folder / f"{key_id}.key"
     try:
+        folder.mkdir(mode=_FOLDER_OWNER_ONLY, parents=True, exist_ok=True)
         _write_new(path, base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode("ascii"))
-    except FileExistsError:
-        raise click.ClickException(f"{path} exists already") from None
+    except FileExistsError as error:
+        raise click.ClickException(f"{error.filename} exists already") from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
     primary = folder / "primary"
     if not primary.exists():
         _write_new(primary, key_id)

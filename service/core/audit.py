@@ -1,7 +1,7 @@
 """The audit trail: one entry for each decision, each carrying the hash of the one before.
 
-An entry is one line of JSON with the fields ``v, time, writer, seq, request_id, caller, action, store_hash, accessor, outcome,
-reason, prev, hash`` in this order. ``hash`` is the SHA-256 of the line without it; ``prev`` is the hash of the writer's entry
+An entry is one line of JSON with the fields ``v, time, writer, seq, request_id, caller, action, store_hash, accessor, subject,
+outcome, reason, prev, hash`` in this order. ``hash`` is the SHA-256 of the line without it; ``prev`` is the hash of the writer's entry
 before, 64 zeros for its first. Each process writes its own chain and is named by a fresh ``writer``, so no two processes ever
 compete for a place in one chain.
 
@@ -18,6 +18,7 @@ from service.core.clock import rfc3339
 
 Outcome = Literal["allowed", "denied", "started", "failed"]
 _FIRST = "0" * 64
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class AuditEntry:
         outcome: ``started`` precedes an effect upstream whose own entry follows.
         store_hash: Which store, where one is concerned.
         accessor: Which reference, where one is concerned.
+        subject: Which other identity: whom a reference is minted for, whose references are revoked.
         reason: A fixed word: which grant allowed it, which condition failed.
     """
 
@@ -42,6 +44,7 @@ class AuditEntry:
     outcome: Outcome
     store_hash: str = ""
     accessor: str = ""
+    subject: str = ""
     reason: str = ""
 
 
@@ -55,7 +58,7 @@ class Chain:
 
     def link(self, entry: AuditEntry) -> tuple[bytes, str]:
         """Return the next line and its hash; the chain moves only when ``advance`` is told that the line was written."""
-        body = json.dumps(
+        body = _encode(
             {
                 "v": 1,
                 "time": rfc3339(entry.time),
@@ -66,11 +69,11 @@ class Chain:
                 "action": entry.action,
                 "store_hash": entry.store_hash,
                 "accessor": entry.accessor,
+                "subject": entry.subject,
                 "outcome": entry.outcome,
                 "reason": entry.reason,
                 "prev": self.head,
-            },
-            separators=(",", ":"),
+            }
         ).encode("ascii")
         digest = hashlib.sha256(body).hexdigest()
         return b'%b,"hash":"%b"}\n' % (body[:-1], digest.encode()), digest

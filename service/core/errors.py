@@ -133,3 +133,7 @@ class ForeignTokenError(UpstreamError):
 
 class TokenLeakError(BrokerError):
     """The upstream's answer contains the store's own token and is withheld."""
+
+
+class IssuerAwayError(BrokerError):
+    """Who is calling cannot be verified at this moment, through no fault of the caller."""

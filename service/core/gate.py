@@ -21,11 +21,12 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a decision is about."""
+    """What a decision is about; ``subject`` is the other identity concerned, such as the audience of what is minted."""
 
     action: str
     store_hash: str = ""
     accessor: str = ""
+    subject: str = ""
 
 
 class Gate:
@@ -67,6 +68,7 @@ class Gate:
                 action=about.action,
                 store_hash=about.store_hash,
                 accessor=about.accessor,
+                subject=about.subject,
                 outcome=outcome,
                 reason=reason,
             )

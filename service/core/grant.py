@@ -24,10 +24,10 @@ from service.core.reference import Accessor
 from service.core.signed import Place, sign, verify
 
 USES_DIGITS = 7
-MAX_USES = 10**USES_DIGITS - 1
 UNLIMITED = "-" * USES_DIGITS
 NO_CLAIM = "-" * 16
 _FIELDS_BEFORE_SIGNED = 4
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Grant:
 
     def encode(self) -> bytes:
         """Return the canonical bytes."""
-        return json.dumps(
+        return _encode(
             {
                 "access": self.access,
                 "audience": self.audience,
@@ -66,8 +66,7 @@ class Grant:
                 "minted_by": self.minted_by,
                 "requests": self.requests,
                 "store_hash": self.store_hash,
-            },
-            separators=(",", ":"),
+            }
         ).encode("ascii")
 
     @classmethod

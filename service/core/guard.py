@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from service.core.errors import TokenLeakError
 from service.core.secret import Secret
 
-_ESCAPED_WIDTH = 6  # \u0065 stands for one character
-_ESCAPE = re.compile(rb"\\u00([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})")
+_ESCAPED_WIDTH = 18  # \u0025\u0036\u0035 is %65 is one character
+_JSON_ESCAPE = re.compile(rb'\\u00([0-9a-fA-F]{2})|\\([/"\\])')
+_URL_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
 
 
 class ResponseGuard:
@@ -52,15 +53,25 @@ class ResponseGuard:
             yield held
 
     def _search(self, window: bytes) -> None:
-        found = self._needle in window
-        if not found and (b"\\u00" in window or b"%" in window):
-            found = self._needle in _ESCAPE.sub(_unescaped, window)
-        if found:
+        if any(self._needle in reading for reading in _readings(window)):
             raise TokenLeakError(
                 "The upstream's answer was withheld because it contains the store's token.",
                 reason="token_in_answer",
             )
 
 
-def _unescaped(match: re.Match[bytes]) -> bytes:
-    return bytes.fromhex((match[1] or match[2]).decode("ascii"))
+def _readings(window: bytes) -> Iterator[bytes]:
+    """Yield what a reader could make of some text: as it is, and with either or both kinds of escapes undone."""
+    yield window
+    without_json = window
+    if b"\\" in window:
+        without_json = _JSON_ESCAPE.sub(lambda m: m[2] or _octet(m[1]), window)
+        yield without_json
+    if b"%" in window:
+        yield _URL_ESCAPE.sub(lambda m: _octet(m[1]), window)
+    if b"%" in without_json and without_json is not window:
+        yield _URL_ESCAPE.sub(lambda m: _octet(m[1]), without_json)
+
+
+def _octet(digits: bytes) -> bytes:
+    return bytes.fromhex(digits.decode("ascii"))

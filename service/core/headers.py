@@ -6,9 +6,15 @@ way round, ``Connection: authToken`` would make the proxy drop what it has just 
 Source: DESIGN §9; RFC 9110 §7.6.1; golang/go#50580; security.md §2.3 P-05 to P-11.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
+from service.core.errors import UpstreamAnswerError
 from service.core.secret import Secret
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 Headers = Iterable[tuple[str, str]]
 
@@ -41,6 +47,10 @@ _REQUEST_DROPPED = _HOP_BY_HOP | {
     "content-length",
     "expect",
     "host",
+    "x-request-id",
+    # Parts of an answer could hold parts of a token, which the response guard would not recognise.
+    "range",
+    "if-range",
     # A method or path that differs from the one that was allowed.
     "x-http-method",
     "x-http-method-override",
@@ -77,14 +87,32 @@ def outgoing(headers: Headers, token: Mapping[str, Secret]) -> tuple[tuple[str, 
 
 
 def incoming(headers: Headers) -> list[tuple[str, str]]:
-    """Return the headers to give to the caller."""
+    """Return the headers to give to the caller.
+
+    Raises:
+        UpstreamAnswerError: One of them cannot be written on.
+    """
     listed = list(headers)
-    named = _named_by_connection(listed)
-    return [
-        (name, value)
-        for name, value in listed
-        if (lower := name.lower()) not in _RESPONSE_DROPPED and lower not in named
-    ]
+    dropped = _RESPONSE_DROPPED | _named_by_connection(listed)
+    if any(name.lower() == "transfer-encoding" for name, _ in listed):
+        dropped |= {"content-length"}  # it does not count beside the other (RFC 9112 §6.3)
+    kept = [(name, value) for name, value in listed if name.lower() not in dropped]
+    if not all(_is_writable(name, value) for name, value in kept):
+        raise UpstreamAnswerError(
+            "The upstream's answer cannot be relied on.", reason="upstream_header_unusable"
+        )
+    return [(name, value) for name, value in kept if not _leads_away(name, value)]
+
+
+def _is_writable(name: str, value: str) -> bool:
+    if name.lower() == "content-length" and not _LENGTH.fullmatch(value):
+        return False
+    return bool(_NAME.fullmatch(name) and _VALUE.fullmatch(value))
+
+
+def _leads_away(name: str, value: str) -> bool:
+    """Tell whether a redirect names a host: a client that follows it would take its reference there."""
+    return name.lower() == "location" and not re.match(r"/(?![/\\])", value)
 
 
 def _named_by_connection(headers: list[tuple[str, str]]) -> frozenset[str]:

@@ -15,28 +15,32 @@ the intent, the compare-and-set of the commit, and step 6.
 Source: DESIGN §5; security.md §3.1.
 """
 
+import contextlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import Enum, auto
 
+from service.core.cleaning import Cleaner
 from service.core.clock import Clock, Pause
 from service.core.credential import AccessToken, B2BPassword, Credential, refusal, seal_password
 from service.core.errors import (
     BrokerError,
     CredentialRefusedError,
     ForeignTokenError,
+    IntegrityError,
     StorageError,
     UpstreamError,
 )
 from service.core.keyring import Keyring
-from service.core.orphans import Intent, delete_named, is_over, read_intent, sign_intent
+from service.core.orphans import Intent, delete_named, sign_intent
 from service.core.ports import Lease, Observer, Start, StoreTable, Upstream
 from service.core.records import StoredToken, StoreRecord, TokenStyle, seal_token
 from service.core.secret import Secret
 
-_RETRY_COMMIT = timedelta(milliseconds=200)
-_COMMIT_TRIES = 25
+_SETTLE_AGAIN = timedelta(milliseconds=200)
+_SETTLE_TRIES = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,16 @@ class Seen:
     line: bytes | None
 
 
+class Issue(Enum):
+    """What became of an issue."""
+
+    COMMITTED = auto()
+    NOT_BEGUN = auto()
+    """Somebody else is issuing, or the store has changed: nothing was done."""
+    OVERTAKEN = auto()
+    """The upstream was asked, but the store has changed meanwhile: the token was deleted again."""
+
+
 class Issuer:
     """Runs the procedure for one store at a time."""
 
@@ -68,6 +82,7 @@ class Issuer:
         *,
         table: StoreTable,
         upstream: Upstream,
+        cleaner: Cleaner,
         observer: Observer,
         naming: Naming,
         lease_span: timedelta,
@@ -79,6 +94,7 @@ class Issuer:
         Args:
             table: The stores.
             upstream: Whom to ask.
+            cleaner: Deletes what earlier attempts left.
             observer: Who counts.
             naming: This installation's names.
             lease_span: Longer than the upstream's total deadline, with a margin.
@@ -87,6 +103,7 @@ class Issuer:
         """
         self._table = table
         self._upstream = upstream
+        self._cleaner = cleaner
         self._observer = observer
         self._naming = naming
         self._lease_span = lease_span
@@ -101,7 +118,7 @@ class Issuer:
         *,
         retain: bool,
         before_upstream: Callable[[], None],
-    ) -> bool:
+    ) -> Issue:
         """Get a token for a store with a credential.
 
         Args:
@@ -112,7 +129,7 @@ class Issuer:
             before_upstream: Called when the lease is held and before the upstream is; an error of it calls everything off.
 
         Returns:
-            False if somebody else is issuing or the store has changed; nothing was done, look again.
+            What became of it.
 
         Raises:
             CredentialRefusedError: The upstream refused it; the store is now ``rejected``.
@@ -124,7 +141,7 @@ class Issuer:
         name = f"{self._naming.token_prefix}/{store_hash}/{attempt_id}"
         lease = self._begin(keyring, seen, credential, attempt_id, name)
         if lease is None:
-            return False
+            return Issue.NOT_BEGUN
         try:
             before_upstream()
         except BrokerError:
@@ -132,31 +149,8 @@ class Issuer:
             raise
         token = self._obtain(keyring, seen, lease, credential, name)
         record = self._record_with(keyring, seen.record, credential, token, name, retain=retain)
-        return self._commit(keyring, lease, record, token)
-
-    def clean(self, keyring: Keyring, record: StoreRecord, token: Secret) -> None:
-        """Find and delete the tokens of earlier attempts (step 6), using a token of the store.
-
-        Raises:
-            UpstreamError: The upstream did not do it; the intents stay for the next time.
-            StorageError: Redis is away.
-        """
-        view = self._table.read([record.store_hash], self._clock())[0]
-        kept = {held.name for held in (record.token, record.previous) if held}
-        intents = {
-            attempt.attempt_id: intent
-            for attempt in view.attempts
-            if (intent := read_intent(keyring, self._naming.instance, record.store_hash, attempt))
-            and intent.name not in kept
-        }
-        if not intents:
-            return
-        deleted = delete_named(self._upstream, token, (i.name for i in intents.values()))
-        now = self._clock()
-        self._table.forget_attempts(
-            record.store_hash,
-            [a for a, intent in intents.items() if intent.name in deleted or is_over(intent, now)],
-        )
+        committed = self._commit(keyring, lease, record, token)
+        return Issue.COMMITTED if committed else Issue.OVERTAKEN
 
     def _begin(
         self, keyring: Keyring, seen: Seen, credential: Credential, attempt_id: str, name: str
@@ -175,20 +169,21 @@ class Issuer:
     def _obtain(
         self, keyring: Keyring, seen: Seen, lease: Lease, credential: Credential, name: str
     ) -> Secret:
-        record = seen.record
         try:
-            token = self._ask(record.store_hash, credential, name)  # Step 3.
+            token = self._ask(seen.record.store_hash, credential, name)  # Step 3.
         except CredentialRefusedError as error:
-            note = refusal(keyring, record.store_hash, credential, error.reason)
-            refused = replace(record, refusal=note)
-            if record.status != "active":
+            note = refusal(keyring, seen.record.store_hash, credential, error.reason)
+            refused = seen.record.with_refusal(note)
+            if refused.status != "active":
                 refused = replace(refused, status="rejected", reason=error.reason)
-            line = refused.encode(keyring, self._naming.instance)
-            self._table.settle(record.store_hash, lease, line, keep_intent=False)
+            self._give_up(keyring, lease, refused, keep_intent=False)
             self._observer.store_issued(error.reason)
             raise
         except UpstreamError as error:
-            self._give_up(keyring, seen, lease, error)
+            self._give_up(
+                keyring, lease, self._failed(seen.record, error), keep_intent=error.processed
+            )
+            self._observer.store_issued("unknown" if error.processed else error.reason)
             raise
         self._observer.store_issued("issued")
         return token
@@ -199,22 +194,21 @@ class Issuer:
             return credential.token
         return self._upstream.issue(store_hash, credential.email, credential.password, name)
 
-    def _give_up(self, keyring: Keyring, seen: Seen, lease: Lease, error: UpstreamError) -> None:
-        record = seen.record
-        if record.status != "active":
-            foreign = isinstance(error, ForeignTokenError)
-            record = replace(
-                record, status="quarantined" if foreign else "pending", reason=error.reason
-            )
-        if isinstance(error, ForeignTokenError):
+    def _failed(self, record: StoreRecord, error: UpstreamError) -> StoreRecord:
+        foreign = isinstance(error, ForeignTokenError)
+        if foreign:
             self._observer.security_event("foreign_token")
-        self._table.settle(
-            record.store_hash,
-            lease,
-            record.encode(keyring, self._naming.instance),
-            keep_intent=error.processed,
-        )
-        self._observer.store_issued("unknown" if error.processed else error.reason)
+        if record.status == "active":
+            return record
+        return replace(record, status="quarantined" if foreign else "pending", reason=error.reason)
+
+    def _give_up(
+        self, keyring: Keyring, lease: Lease, record: StoreRecord, *, keep_intent: bool
+    ) -> None:
+        line = record.encode(keyring, self._naming.instance)
+        # Without Redis the lease runs out and the intent stays, which is just as safe; what the upstream said is what matters.
+        with contextlib.suppress(StorageError):
+            self._settle_stubbornly(record.store_hash, lease, line, keep_intent=keep_intent)
 
     def _record_with(
         self,
@@ -237,26 +231,29 @@ class Issuer:
         return record.with_token(stored, retained)
 
     def _commit(self, keyring: Keyring, lease: Lease, record: StoreRecord, token: Secret) -> bool:
-        committed = self._commit_stubbornly(  # Step 4.
-            record.store_hash, lease, record.encode(keyring, self._naming.instance)
+        line = record.encode(keyring, self._naming.instance)
+        committed = self._settle_stubbornly(  # Step 4.
+            record.store_hash, lease, line, keep_intent=False
         )
         name = record.token.name if record.token else ""
         try:
             if committed:
-                self.clean(keyring, record, token)  # Step 6.
+                self._cleaner.clean(keyring, record, line)  # Step 6.
             elif name:
                 delete_named(self._upstream, token, [name])  # Step 5.
                 self._table.forget_attempts(record.store_hash, [lease.attempt_id])
-        except (UpstreamError, CredentialRefusedError, StorageError):
-            # What is committed stands, and the intents are still there for the next pass, so this caller is served.
+        except (UpstreamError, CredentialRefusedError, StorageError, IntegrityError):
+            # What is committed stands, and the rest is still written down for the next pass, so this caller is served.
             self._observer.store_issued("cleanup_deferred")
         return committed
 
-    def _commit_stubbornly(self, store_hash: str, lease: Lease, line: bytes) -> bool:
-        """Commit, trying again while Redis is away: this process holds the only copy of the token."""
-        for _ in range(_COMMIT_TRIES - 1):
+    def _settle_stubbornly(
+        self, store_hash: str, lease: Lease, line: bytes, *, keep_intent: bool
+    ) -> bool:
+        """Write the outcome, trying again while Redis is away: this process holds the only copy of it."""
+        for _ in range(_SETTLE_TRIES - 1):
             try:
-                return self._table.settle(store_hash, lease, line, keep_intent=False)
+                return self._table.settle(store_hash, lease, line, keep_intent=keep_intent)
             except StorageError:
-                self._pause(_RETRY_COMMIT)
-        return self._table.settle(store_hash, lease, line, keep_intent=False)
+                self._pause(_SETTLE_AGAIN)
+        return self._table.settle(store_hash, lease, line, keep_intent=keep_intent)

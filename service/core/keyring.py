@@ -101,12 +101,3 @@ class Keyring:
                 "A stored value needs a key that is not here.", reason="key_unavailable"
             )
         return found
-
-    def verify(self, purpose: Purpose, key_id: str, mac: bytes, message: bytes) -> None:
-        """Check a MAC.
-
-        Raises:
-            IntegrityError: Unknown key or wrong MAC.
-        """
-        if not hmac.compare_digest(self.key(key_id).mac(purpose, message), mac):
-            raise IntegrityError("A stored value was altered.", reason="mac_mismatch")

@@ -56,8 +56,16 @@ def read_intent(
     return Intent(fields["name"], from_millis(fields["started_at"]))
 
 
-def delete_named(upstream: Upstream, token: Secret, names: Iterable[str]) -> frozenset[str]:
+def delete_named(
+    upstream: Upstream, token: Secret, names: Iterable[str], *, last: str = ""
+) -> frozenset[str]:
     """Delete the tokens that bear these names, using ``token``, and return the names that were found.
+
+    Args:
+        upstream: Where they are.
+        token: Any token of the store.
+        names: Which to delete.
+        last: The name of ``token`` itself, which cannot delete any more once it is deleted.
 
     Raises:
         UpstreamError: The upstream did not do it; asking again is safe.
@@ -65,6 +73,7 @@ def delete_named(upstream: Upstream, token: Secret, names: Iterable[str]) -> fro
     """
     wanted = frozenset(names)
     found = [(token_id, name) for token_id, name in upstream.tokens(token) if name in wanted]
+    found.sort(key=lambda row: row[1] == last)
     for token_id, _name in found:
         upstream.delete(token, token_id)
     return frozenset(name for _id, name in found)

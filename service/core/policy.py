@@ -30,6 +30,7 @@ ACTIONS = (
     "policy.read",
 )
 ANY_STORE = "*"
+MAX_USES = 1_000_000
 DEFAULT_TTL = timedelta(minutes=5)
 _IDENTITY_SEPARATORS = ":/"
 _ACTION_SEPARATORS = "."
@@ -110,9 +111,15 @@ _CONDITIONS = ("callers", "actions", "stores", "limits")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The grants of one access file, ready to decide."""
+    """The grants of one access file, ready to decide.
+
+    Attributes:
+        grants: In the order of the file.
+        digest: SHA-256 of the file, hexadecimal.
+    """
 
     grants: tuple[AccessGrant, ...]
+    digest: str = ""
 
     def decide(
         self, identity: str, action: str, store_hash: str, ask: MintAsk | None = None
@@ -181,9 +188,9 @@ def _first_failure(grant: AccessGrant, identity: str, action: str, store_hash: s
 
 
 def _terms(limits: Limits, identity: str, ask: MintAsk) -> tuple[MintTerms | None, str]:
-    audience = ask.audience or identity
-    ttl = ask.ttl or min(DEFAULT_TTL, limits.max_ttl)
-    max_uses = ask.max_uses or _default_uses(ask.access, limits.max_uses)
+    audience = identity if ask.audience is None else ask.audience
+    ttl = min(DEFAULT_TTL, limits.max_ttl) if ask.ttl is None else ask.ttl
+    max_uses = _default_uses(ask.access, limits.max_uses) if ask.max_uses is None else ask.max_uses
     requests = limits.requests if ask.requests is None else ask.requests
     failed = (
         "limits.access"
@@ -191,17 +198,30 @@ def _terms(limits: Limits, identity: str, ask: MintAsk) -> tuple[MintTerms | Non
         else "limits.audiences"
         if not _audience_allowed(limits, identity, audience)
         else "limits.max_ttl"
-        if ttl > limits.max_ttl
+        if not timedelta(0) < ttl <= limits.max_ttl
         else "limits.max_uses"
-        if limits.max_uses is not None and (max_uses or limits.max_uses + 1) > limits.max_uses
+        if not _uses_allowed(limits, max_uses)
         else "limits.requests"
-        if limits.requests and not is_covered(requests, limits.requests)
+        if not _requests_allowed(limits, ask.requests)
         else ""
     )
     if failed:
         return None, failed
     scope = requests if ask.access == "proxy" else ()
     return MintTerms(ask.access, audience, ttl, max_uses, scope), ""
+
+
+def _uses_allowed(limits: Limits, max_uses: int | None) -> bool:
+    if max_uses is None:
+        return limits.max_uses is None
+    return 0 < max_uses <= (MAX_USES if limits.max_uses is None else limits.max_uses)
+
+
+def _requests_allowed(limits: Limits, asked: tuple[str, ...] | None) -> bool:
+    if asked is None:
+        return True
+    # An empty list would stand for every request there is.
+    return bool(asked) and (not limits.requests or is_covered(asked, limits.requests))
 
 
 def _default_uses(access: Access, limit: int | None) -> int | None:

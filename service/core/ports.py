@@ -149,7 +149,7 @@ class StoreTable(Protocol):
         Args:
             store_hash: The store.
             lease: From ``begin``.
-            line: The new record; None leaves it.
+            line: The new record; None leaves it and only ends the attempt.
             keep_intent: True when it is unknown what the upstream did.
 
         Returns:
@@ -171,6 +171,7 @@ class StoreTable(Protocol):
 Verdict = Literal[
     "ok",
     "unknown",
+    "altered",
     "revoked",
     "used_up",
     "wrong_caller",
@@ -348,10 +349,6 @@ class Access(Protocol):
     @property
     def policy(self) -> Policy:
         """What callers may do."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the file that this snapshot was read from, hexadecimal."""
 
     def by_token(self, token: Secret) -> Caller:
         """Return the caller whose workload token this is.

@@ -6,8 +6,10 @@ headers, send once, and guard what comes back.
 Source: DESIGN §9.
 """
 
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from service.core.errors import BrokerError, TokenLeakError
 from service.core.gate import About, Call, Gate
@@ -45,7 +47,7 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back to the caller; ``body`` must be read to its end or closed."""
+    """What goes back to the caller. ``body`` is read to its end, or closed if it has ``close``."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -84,7 +86,10 @@ class Proxy:
             ProxyRequest(
                 method=request.method,
                 target=str(target),
-                headers=outgoing(request.headers, use.headers),
+                headers=(
+                    *outgoing(request.headers, use.headers),
+                    ("X-Request-Id", call.request_id),
+                ),
                 body=request.body,
                 body_bytes=request.body_bytes,
             )
@@ -101,29 +106,15 @@ class Proxy:
         chunks = guard.filter(response.chunks())
         try:
             guard.check_headers(headers)
-            first = _take(chunks, WITHHOLDING_BYTES)
+            first, complete = _take(chunks, WITHHOLDING_BYTES)
         except TokenLeakError as error:
             self._leaked(call, use, error)
             raise
-        body = self._rest(call, use, response, first, chunks)
-        return Answer(response.status, headers, body)
-
-    def _rest(
-        self,
-        call: Call,
-        use: Use,
-        response: ProxyResponse,
-        first: list[bytes],
-        chunks: Iterator[bytes],
-    ) -> Iterator[bytes]:
-        try:
-            yield from first
-            yield from chunks
-        except TokenLeakError as error:
-            self._leaked(call, use, error)
-            raise
-        finally:
+        if complete:
             response.close()
+            return Answer(response.status, headers, iter(first))
+        leaked = functools.partial(self._leaked, call, use)
+        return Answer(response.status, headers, _Rest(response, chain(first, chunks), leaked))
 
     def _leaked(self, call: Call, use: Use, error: TokenLeakError) -> None:
         self._observer.security_event(error.reason)
@@ -137,13 +128,45 @@ def _in_scope(grant: Grant, method: str, target: Target) -> bool:
     )
 
 
-def _take(chunks: Iterator[bytes], limit: int) -> list[bytes]:
-    """Return the first chunks, up to ``limit`` bytes or a little more."""
+class _Rest:
+    """A body that is still being read. Closing it ends the exchange, also when nobody has begun to read."""
+
+    def __init__(
+        self,
+        response: ProxyResponse,
+        chunks: Iterator[bytes],
+        leaked: Callable[[TokenLeakError], None],
+    ) -> None:
+        self._response = response
+        self._chunks = chunks
+        self._leaked = leaked
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._chunks)
+        except TokenLeakError as error:
+            self.close()
+            self._leaked(error)
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the exchange."""
+        self._response.close()
+
+
+def _take(chunks: Iterator[bytes], limit: int) -> tuple[list[bytes], bool]:
+    """Return the first chunks, up to ``limit`` bytes or a little more, and whether that is all."""
     taken: list[bytes] = []
     size = 0
     for chunk in chunks:
         taken.append(chunk)
         size += len(chunk)
         if size >= limit:
-            break
-    return taken
+            return taken, False
+    return taken, True

@@ -23,6 +23,7 @@ StoredStatus = Literal["pending", "active", "rejected", "needs_credential", "qua
 Status = Literal[
     "pending", "issuing", "active", "rejected", "uncertain", "needs_credential", "quarantined"
 ]
+_MOST_REFUSALS = 16
 TokenStyle = Literal["auth_token", "x_auth_token"]
 
 
@@ -71,11 +72,26 @@ class StoreRecord:
     generation: int = 0
     token: StoredToken | None = None
     previous: StoredToken | None = None
+    retired: tuple[StoredToken, ...] = ()
     credential: bytes | None = None
-    refusal: Refusal | None = None
+    refusals: tuple[Refusal, ...] = ()
+
+    @property
+    def deletable(self) -> tuple[StoredToken, ...]:
+        """The tokens that can and must be deleted upstream in the end: those that the broker had made, the newest first."""
+        held = (self.token, self.previous, *self.retired)
+        return tuple(token for token in held if token is not None and token.name)
+
+    def with_refusal(self, refusal: Refusal) -> "StoreRecord":
+        """Return the record with one more refused credential, the oldest forgotten when there are many."""
+        return replace(self, refusals=(*self.refusals, refusal)[-_MOST_REFUSALS:])
 
     def with_token(self, token: StoredToken, credential: bytes | None) -> "StoreRecord":
-        """Return the record after ``token`` became the active one; what was active is now the previous one."""
+        """Return the record after ``token`` became the active one.
+
+        What was active is now the previous one. What was previous is retired: it stays known until it was deleted upstream.
+        """
+        fallen = (self.previous,) if self.previous and self.previous.name else ()
         return replace(
             self,
             status="active",
@@ -83,8 +99,9 @@ class StoreRecord:
             generation=token.generation,
             token=token,
             previous=self.token,
+            retired=(*fallen, *self.retired),
             credential=credential,
-            refusal=None,
+            refusals=(),
         )
 
     def encode(self, keyring: Keyring, instance: str) -> bytes:
@@ -163,7 +180,6 @@ def _token_from_json(fields: dict[str, Any] | None) -> StoredToken | None:
 
 
 def _to_json(record: StoreRecord) -> dict[str, Any]:
-    refusal = record.refusal
     return {
         "store_hash": record.store_hash,
         "created_at": to_millis(record.created_at),
@@ -172,10 +188,11 @@ def _to_json(record: StoreRecord) -> dict[str, Any]:
         "generation": record.generation,
         "token": _token_to_json(record.token),
         "previous": _token_to_json(record.previous),
+        "retired": [_token_to_json(token) for token in record.retired],
         "credential": base64.b64encode(record.credential).decode("ascii")
         if record.credential
         else None,
-        "refusal": [refusal.key_id, refusal.fingerprint, refusal.reason] if refusal else None,
+        "refusals": [[r.key_id, r.fingerprint, r.reason] for r in record.refusals],
     }
 
 
@@ -188,6 +205,7 @@ def _from_json(fields: dict[str, Any]) -> StoreRecord:
         generation=fields["generation"],
         token=_token_from_json(fields["token"]),
         previous=_token_from_json(fields["previous"]),
+        retired=tuple(token for row in fields["retired"] if (token := _token_from_json(row))),
         credential=base64.b64decode(fields["credential"]) if fields["credential"] else None,
-        refusal=Refusal(*fields["refusal"]) if fields["refusal"] else None,
+        refusals=tuple(Refusal(*row) for row in fields["refusals"]),
     )

@@ -13,6 +13,7 @@ The order within each use, from DESIGN §4; the numbers stand at the code:
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 
 from service.core.clock import Clock
 from service.core.errors import (
@@ -29,14 +30,15 @@ from service.core.grant import Grant, signed_grant, uses_field, verified_referen
 from service.core.keyring import Keyring
 from service.core.policy import ANY_STORE, Access, MintAsk, MintTerms
 from service.core.ports import KeyringSource, Minted, Observer, ReferenceTable, Taken
-from service.core.records import TokenStyle, token_headers
+from service.core.records import StoredStatus, TokenStyle, token_headers
 from service.core.reference import Accessor, accessor_of, new_reference, parse_accessor
 from service.core.secret import Secret
 from service.core.stores import active_token
 from service.core.token_cache import TokenCache
 
+_MINT_OUTCOMES = {"ok", "store_unknown", *get_args(StoredStatus)}
 # Verdicts that only somebody other than the rightful holder causes.
-_SUSPICIOUS = {"wrong_caller", "used_up"}
+_SUSPICIOUS = {"wrong_caller", "used_up", "altered"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +106,13 @@ class References:
             StoreUnknownError, StoreNotActiveError: There is nothing to refer to.
         """
         about = About("reference.mint", store_hash)
-        terms = self._gate.authorise(call, about, ask).terms  # 2
+        decision = self._gate.authorise(call, about, ask)  # 2
+        terms = decision.terms
         assert terms is not None  # noqa: S101 — an allowed mint has terms
         keyring, now = self._keyring(), self._clock()
         reference = new_reference(store_hash)
         accessor = accessor_of(reference)
-        about = About(about.action, store_hash, accessor.text)
+        about = About(about.action, store_hash, accessor.text, subject=terms.audience)
         grant = _grant(store_hash, call.caller.identity, terms, now)
         minted = Minted(
             accessor=accessor,
@@ -122,11 +125,13 @@ class References:
             expires_at=grant.expires_at,
         )
         outcome = self._table.mint(minted, now)  # 3
+        if outcome not in _MINT_OUTCOMES:  # somebody wrote into the record
+            outcome = "quarantined"
         self._observer.reference("mint", outcome)
         if outcome != "ok":
             self._gate.record(call, about, "denied", outcome)
             raise _store_error(outcome)
-        self._gate.record(call, about, "allowed")  # 5
+        self._gate.record(call, about, "allowed", decision.grant)  # 5
         return MintedReference(reference, accessor, grant)
 
     def use(
@@ -262,7 +267,7 @@ class References:
         Raises:
             ForbiddenError: No grant lets the caller do so for all stores.
         """
-        about = About("reference.revoke", ANY_STORE)
+        about = About("reference.revoke", ANY_STORE, subject=identity)
         self._gate.authorise(call, about)
         self._table.revoke_caller(identity)
         self._gate.record(call, about, "allowed", "revoked_caller")
@@ -311,11 +316,13 @@ class References:
         grant: Grant,
         taken: Taken,
     ) -> Use:
-        def open_line(line: bytes) -> tuple[TokenStyle, Secret]:
+        line = taken.store or b""
+
+        def open_line() -> tuple[TokenStyle, Secret]:
             return active_token(keyring, self._instance, grant.store_hash, line)
 
         try:
-            style, token = self._tokens.get(taken.store or b"", open_line)
+            style, token = self._tokens.get(grant.store_hash, line, open_line)
         except IntegrityError as error:
             self._observer.security_event(error.reason)
             self._gate.record(call, about, "failed", error.reason)
@@ -341,6 +348,8 @@ class References:
     # --- looking
 
     def _known(self, accessor: Accessor, taken: Taken) -> KnownReference | None:
+        if taken.verdict == "altered":
+            self._observer.security_event(taken.verdict)
         if taken.verdict != "ok" or taken.reference is None:
             return None
         keyring = self._keyring()

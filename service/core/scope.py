@@ -6,6 +6,7 @@ last one (any number of segments, none included: ``/companies/**`` also matches 
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _ENTRY = re.compile(
@@ -50,10 +51,12 @@ class ScopeEntry:
         ):
             return False
         return all(
-            mine in (_ONE, theirs) for mine, theirs in zip(self.segments, other, strict=False)
+            mine == theirs or (mine == _ONE and theirs != "")
+            for mine, theirs in zip(self.segments, other, strict=False)
         )
 
 
+@lru_cache(maxsize=4096)
 def parse_scope_entry(text: str) -> ScopeEntry:
     """Return the pattern that ``text`` writes.
 

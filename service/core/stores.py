@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from service.core.cleaning import Cleaner
 from service.core.clock import Clock, Pause
 from service.core.credential import (
     AccessToken,
@@ -31,10 +32,9 @@ from service.core.errors import (
     StoreUnknownError,
 )
 from service.core.gate import About, Call, Gate
-from service.core.issuing import Issuer, Seen
+from service.core.issuing import Issue, Issuer, Seen
 from service.core.keyring import Keyring
 from service.core.lifecycle import status_of
-from service.core.orphans import delete_named
 from service.core.policy import store_matches
 from service.core.ports import (
     KeyringSource,
@@ -42,11 +42,10 @@ from service.core.ports import (
     ReferenceTable,
     StoreTable,
     StoreView,
-    Upstream,
 )
 from service.core.records import (
+    Refusal,
     Status,
-    StoredToken,
     StoreRecord,
     TokenStyle,
     decode_record,
@@ -55,6 +54,7 @@ from service.core.records import (
 from service.core.secret import Secret
 
 _POLL = timedelta(milliseconds=100)
+_SCANNED_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,6 @@ class StoreDocument:
 
 class _Plan(Enum):
     KEEP = auto()
-    RETAIN = auto()
     WAIT = auto()
     ISSUE = auto()
 
@@ -99,7 +98,7 @@ class Stores:
         keyring: KeyringSource,
         table: StoreTable,
         references: ReferenceTable,
-        upstream: Upstream,
+        cleaner: Cleaner,
         issuer: Issuer,
         observer: Observer,
         instance: str,
@@ -112,7 +111,7 @@ class Stores:
         self._keyring = keyring
         self._table = table
         self._references = references
-        self._upstream = upstream
+        self._cleaner = cleaner
         self._issuer = issuer
         self._observer = observer
         self._instance = instance
@@ -138,6 +137,10 @@ class Stores:
         keyring = self._keyring()
         try:
             created = self._settle_on_token(call, about, keyring, credential, retain=retain)
+        except IntegrityError as error:
+            self._observer.security_event(error.reason)
+            self._gate.record(call, about, "failed", error.reason)
+            raise StoreNotActiveError("The store is quarantined.", reason="quarantined") from None
         except BrokerError as error:
             self._gate.record(call, about, "failed", error.reason)
             raise
@@ -171,23 +174,23 @@ class Stores:
         patterns = call.policy.stores_of(call.caller.identity, about.action)
         if not patterns:
             raise self._gate.deny(call, about, "actions")
-        keyring, now = self._keyring(), self._clock()
-        hashes = self._table.page(after, limit)
-        shown = [name for name in hashes if store_matches(patterns, name)]
-        views = self._table.read(shown, now) if shown else []
+        keyring = self._keyring()
+        shown, more = self._visible(patterns, after, limit)
+        views = self._table.read(shown, self._clock()) if shown else []
         self._gate.record(call, about, "allowed")
-        documents = list(self._documents(keyring, shown, views))
-        return documents, hashes[-1] if len(hashes) == limit else None
+        # The cursor is a store that the caller sees, so that it tells of no other.
+        return list(self._documents(keyring, shown, views)), shown[-1] if more else None
 
     def remove(self, call: Call, store_hash: str) -> None:
         """Revoke a store's references, delete its tokens upstream, and forget it.
 
-        The record goes last: whatever interrupts this, asking again finishes it.
+        The record goes last, and is closed first: whatever interrupts this, asking again finishes it, and so does a new PUT.
 
         Raises:
             ForbiddenError: Policy says no.
             StoreUnknownError: No such store.
-            UpstreamError: Its token could not be deleted upstream; the store is still there.
+            UpstreamError: Its token could not be deleted upstream; the store is still there, and closed.
+            StoreNotActiveError: ``uncertain``: there may be a token that cannot be found yet.
             StoreBusyError: It changed meanwhile.
         """
         about = About("store.write", store_hash)
@@ -198,13 +201,8 @@ class Stores:
             self._gate.record(call, about, "failed", "store_unknown")
             raise StoreUnknownError("No such store.")
         self._gate.record(call, about, "started", "remove")
-        self._references.revoke_store(store_hash)
         try:
-            self._delete_upstream(keyring, store_hash, view.line)
-            if not self._table.remove(store_hash, view.line):
-                raise StoreBusyError(
-                    "The store changed meanwhile.", reason="changed", retry_after=_POLL
-                )
+            self._remove(keyring, store_hash, view.line)
         except BrokerError as error:
             self._gate.record(call, about, "failed", error.reason)
             raise
@@ -216,11 +214,9 @@ class Stores:
         self, call: Call, about: About, keyring: Keyring, credential: Credential, *, retain: bool
     ) -> bool:
         store_hash = about.store_hash
-        deadline = self._clock() + self._patience
-        created = False
-        while self._clock() < deadline:
+        asked = False
+        for _ in range(self._patience // _POLL):
             view = self._view(store_hash)
-            created = created or view.line is None
             seen = Seen(self._record(keyring, store_hash, view), view.line)
             plan = self._plan(keyring, seen, view, credential)
             if plan is _Plan.WAIT:
@@ -228,14 +224,20 @@ class Stores:
             elif plan is _Plan.KEEP:
                 if self._keep(keyring, seen, credential, retain=retain):
                     return False
-            elif self._issuer.run(
-                keyring,
-                seen,
-                credential,
-                retain=retain,
-                before_upstream=lambda: self._gate.record(call, about, "started", "issue"),
-            ):
-                return view.line is None
+            elif asked:
+                # Whoever removed or changed the store meanwhile meant it; one call sends a credential once.
+                raise _changed()
+            else:
+                issue = self._issuer.run(
+                    keyring,
+                    seen,
+                    credential,
+                    retain=retain,
+                    before_upstream=lambda: self._gate.record(call, about, "started", "issue"),
+                )
+                if issue is Issue.COMMITTED:
+                    return view.line is None
+                asked = issue is Issue.OVERTAKEN
         raise StoreBusyError(
             "Another request is issuing this store's token.",
             reason="store_busy",
@@ -246,9 +248,10 @@ class Stores:
         record = seen.record
         if record.status == "quarantined":
             raise StoreNotActiveError("The store is quarantined.", reason="quarantined")
-        if record.refusal and self._was_refused(keyring, record, credential):
+        refusal = self._refusal_of(keyring, record, credential)
+        if refusal is not None:
             raise CredentialRefusedError(
-                "The upstream refused this credential before.", reason=record.refusal.reason
+                "The upstream refused this credential before.", reason=refusal.reason
             )
         if view.lease_left is not None:
             return _Plan.WAIT
@@ -256,12 +259,15 @@ class Stores:
             return _Plan.KEEP
         return _Plan.ISSUE
 
-    def _was_refused(self, keyring: Keyring, record: StoreRecord, credential: Credential) -> bool:
-        refusal = record.refusal
-        if refusal is None or refusal.key_id not in keyring.key_ids:
-            return False
-        again = fingerprint(keyring, refusal.key_id, record.store_hash, credential)
-        return hmac.compare_digest(again, refusal.fingerprint)
+    def _refusal_of(
+        self, keyring: Keyring, record: StoreRecord, credential: Credential
+    ) -> Refusal | None:
+        for refusal in record.refusals:
+            if refusal.key_id in keyring.key_ids:
+                again = fingerprint(keyring, refusal.key_id, record.store_hash, credential)
+                if hmac.compare_digest(again, refusal.fingerprint):
+                    return refusal
+        return None
 
     def _is_in_force(self, keyring: Keyring, record: StoreRecord, credential: Credential) -> bool:
         """Tell whether the store needs nothing from this credential."""
@@ -288,26 +294,45 @@ class Stores:
 
     # --- removing
 
-    def _delete_upstream(self, keyring: Keyring, store_hash: str, line: bytes) -> None:
+    def _remove(self, keyring: Keyring, store_hash: str, line: bytes) -> None:
+        self._references.revoke_store(store_hash)
         try:
             record = decode_record(keyring, self._instance, store_hash, line)
-            held = [token for token in (record.previous, record.token) if token and token.name]
-            for token in held:
-                self._delete_token(keyring, record, token)
+            for token in record.deletable:
+                open_token(keyring, self._instance, store_hash, token)
         except IntegrityError as error:
-            # A record that cannot be read names nothing that could be deleted; the operator is told, and removing it is right.
+            if error.reason in ("key_unavailable", "key_mismatch"):
+                raise StoreNotActiveError(
+                    "A key that the store needs is missing.", reason=error.reason
+                ) from None
+            # What was altered names nothing that could be deleted; removing it is all that can be done.
             self._observer.security_event(error.reason)
+        else:
+            line = self._closed(keyring, record, line)
+            self._cleaner.clean_all(keyring, record)
+        if not self._table.remove(store_hash, line):
+            raise _changed()
 
-    def _delete_token(self, keyring: Keyring, record: StoreRecord, token: StoredToken) -> None:
-        opened = open_token(keyring, self._instance, record.store_hash, token)
-        try:
-            self._issuer.clean(keyring, record, opened)
-            delete_named(self._upstream, opened, [token.name])
-        except CredentialRefusedError:
-            # It is dead upstream already, which is what was wanted.
-            return
+    def _closed(self, keyring: Keyring, record: StoreRecord, line: bytes) -> bytes:
+        """Write down that the token is not to be used any more, before it is deleted upstream; whatever comes between is visible."""
+        closed = replace(record, status="needs_credential", reason="removing")
+        written = closed.encode(keyring, self._instance)
+        if not self._table.replace(record.store_hash, line, written):
+            raise _changed()
+        return written
 
     # --- showing
+
+    def _visible(self, patterns: tuple[str, ...], after: str, limit: int) -> tuple[list[str], bool]:
+        """Return the next stores among the patterns, and whether there are more."""
+        found: list[str] = []
+        while len(found) <= limit:
+            hashes = self._table.page(after, _SCANNED_AT_ONCE)
+            found.extend(name for name in hashes if store_matches(patterns, name))
+            if len(hashes) < _SCANNED_AT_ONCE:
+                break
+            after = hashes[-1]
+        return found[:limit], len(found) > limit
 
     def _view(self, store_hash: str) -> StoreView:
         return self._table.read([store_hash], self._clock())[0]
@@ -341,6 +366,12 @@ class Stores:
                     store_hash, self._clock(), status="quarantined", reason=error.reason
                 )
             yield _shown(record, view)
+
+
+def _changed() -> StoreBusyError:
+    return StoreBusyError(
+        "The store changed meanwhile.", reason="changed", retry_after=timedelta(seconds=1)
+    )
 
 
 def _shown(record: StoreRecord, view: StoreView) -> StoreDocument:

@@ -25,9 +25,14 @@ from service.core.strict_json import BadJsonError, parse_json
 
 _TOKEN = re.compile(r"[\x21-\x7e]{16,8192}", re.ASCII)
 _REFUSALS = (
-    ("email or password", "credential_incorrect"),
-    ("role forbidden", "role_forbidden"),
+    (re.compile("email or password .*incorrect", re.IGNORECASE), "credential_incorrect"),
+    (re.compile("role forbidden", re.IGNORECASE), "role_forbidden"),
 )
+# Documented with 400; the others are where one would expect it.
+_REFUSING = (400, 401, 403)
+# Statuses with which the application itself says no before it does anything. Others (408, 409, 425, 499 …) may come from a
+# gateway whose application went on.
+_SAID_NO = (400, 401, 403, 404, 405, 413, 415, 422)
 _DEFAULT_WAIT = timedelta(seconds=10)
 _LONGEST_WAIT = timedelta(minutes=5)
 
@@ -59,7 +64,7 @@ def success(status: int, body: bytes, retry_after: str | None) -> dict[str, Any]
         UpstreamError: It is not a successful answer.
     """
     fields = _envelope(body)
-    text = _error_text(fields)
+    text = _error_text(status, fields)
     code = fields.get("code", 200) if fields is not None else None
     if status // 100 == 2 and fields is not None and _is_2xx(code) and not text:  # noqa: PLR2004 — 2xx
         return fields
@@ -83,8 +88,9 @@ def bounded_wait(retry_after: str | None) -> timedelta:
 def _failure(
     status: int, code: object, text: str, retry_after: str | None
 ) -> UpstreamError | CredentialRefusedError:
-    for needle, reason in _REFUSALS:
-        if needle in text.lower():
+    said = code if _is_2xx(status) else status
+    for pattern, reason in _REFUSALS:
+        if said in _REFUSING and pattern.search(text):
             return CredentialRefusedError("The upstream refused the credential.", reason=reason)
     if status == 429:  # noqa: PLR2004 — Too Many Requests
         return UpstreamRateLimitedError(
@@ -92,8 +98,7 @@ def _failure(
             reason="upstream_rate_limited",
             retry_after=bounded_wait(retry_after),
         )
-    said_no = status // 100 == 4 or (status // 100 == 2 and _is_4xx(code))  # noqa: PLR2004 — classes
-    if said_no and text:
+    if text and said in _SAID_NO:
         return UpstreamRefusedError(
             "The upstream says that the request is not valid.", reason="upstream_refused"
         )
@@ -114,16 +119,16 @@ def _envelope(body: bytes) -> dict[str, Any] | None:
     return fields if isinstance(fields, dict) else None
 
 
-def _error_text(fields: dict[str, Any] | None) -> str:
+def _error_text(status: int, fields: dict[str, Any] | None) -> str:
     """Return the error text of any of the envelopes, as one string; empty when there is none."""
     if fields is None:
         return ""
     data = fields.get("data")
     message = data.get("errMsg") if isinstance(data, dict) else None
-    if not message and not _is_2xx(fields.get("code", 200)):
+    if not message and not (_is_2xx(status) and _is_2xx(fields.get("code", 200))):
         meta = fields.get("meta")
         message = meta.get("message") if isinstance(meta, dict) else None
-        message = message or fields.get("message") or fields.get("detail")
+        message = message or fields.get("message") or fields.get("detail") or fields.get("title")
     message = message or fields.get("errMsg") or ""
     return message if isinstance(message, str) else json.dumps(message)
 
@@ -151,7 +156,3 @@ def _store_claim(token: str) -> object:
 
 def _is_2xx(code: object) -> bool:
     return isinstance(code, int) and 200 <= code < 300  # noqa: PLR2004 — 2xx
-
-
-def _is_4xx(code: object) -> bool:
-    return isinstance(code, int) and 400 <= code < 500  # noqa: PLR2004 — 4xx

@@ -2,9 +2,9 @@
 
 from typing import TypeVar
 
-from flask import Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from werkzeug import Request
 
 from service.core.errors import MalformedError
 from service.core.strict_json import BadJsonError, parse_json
@@ -12,6 +12,7 @@ from service.web.problems import WrongFieldsError, WrongMediaTypeError
 from service.web.transport import whole_body
 
 Model = TypeVar("Model", bound=BaseModel)
+_LARGEST = 64 * 1024
 
 
 def read_body(request: Request, model: type[Model]) -> Model:
@@ -25,10 +26,10 @@ def read_body(request: Request, model: type[Model]) -> Model:
     if request.mimetype != "application/json":
         raise WrongMediaTypeError
     try:
-        value = parse_json(whole_body(request))
+        value = parse_json(whole_body(request, _LARGEST))
     except BadJsonError:
         raise MalformedError("The body is not strict JSON.", reason="bad_json") from None
-    return _validated(model, value)
+    return _validated(model, value, "body")
 
 
 def read_query(request: Request, model: type[Model]) -> Model:
@@ -40,15 +41,25 @@ def read_query(request: Request, model: type[Model]) -> Model:
     lists = request.args.to_dict(flat=False)
     if any(len(values) != 1 for values in lists.values()):
         raise WrongFieldsError([{"where": "query", "rule": "a parameter stands once"}])
-    return _validated(model, {name: values[0] for name, values in lists.items()})
+    return _validated(model, {name: values[0] for name, values in lists.items()}, "query")
 
 
-def _validated(model: type[Model], value: object) -> Model:
+def refuse_query(request: Request) -> None:
+    """Refuse parameters where an operation takes none: whoever sends one means something by it.
+
+    Raises:
+        WrongFieldsError: There is a query.
+    """
+    if request.args:
+        raise WrongFieldsError([{"where": "query", "rule": "there are no parameters"}])
+
+
+def _validated(model: type[Model], value: object, whole: str) -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=False)
-        raise WrongFieldsError([_shown(model, item) for item in found]) from None
+        raise WrongFieldsError([_shown(model, item, whole) for item in found]) from None
 
 
 # These texts of pydantic quote the input.
@@ -59,9 +70,9 @@ _OWN_TEXT = {
 }
 
 
-def _shown(model: type[BaseModel], error: ErrorDetails) -> dict[str, str]:
+def _shown(model: type[BaseModel], error: ErrorDetails, whole: str) -> dict[str, str]:
     """Return where and why; the name of an unknown member is the caller's own text, so it is not repeated."""
     location = error["loc"]
     known = bool(location) and str(location[0]) in model.model_fields
-    where = ".".join(str(part) for part in location[:2]) if known else "body"
+    where = ".".join(str(part) for part in location[:2]) if known else whole
     return {"where": where, "rule": _OWN_TEXT.get(error["type"], error["msg"])}

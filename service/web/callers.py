@@ -1,6 +1,6 @@
 """Who is calling: exactly one proof of identity, or none of the API."""
 
-from flask import Request
+from werkzeug import Request
 
 from service.core.caller import Caller
 from service.core.errors import UnauthenticatedError

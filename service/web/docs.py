@@ -4,7 +4,7 @@ import json
 from html import escape
 from typing import Any
 
-from flask import Response
+from werkzeug import Response
 
 Json = dict[str, Any]
 
@@ -18,7 +18,7 @@ pre{padding:.8rem;overflow:auto}b{display:inline-block;min-width:4.5rem;color:#0
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 
 
-def page(document: Json) -> Response:
+def page(document: Json) -> str:
     """Return the page of an OpenAPI document."""
     info = document["info"]
     sections = "".join(
@@ -30,7 +30,7 @@ def page(document: Json) -> Response:
         f"<h2 id={escape(name)}>{escape(name)}</h2>{_code(schema)}"
         for name, schema in sorted(document["components"]["schemas"].items())
     )
-    html = (
+    return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         "<meta name=viewport content='width=device-width'>"
         f"<title>{escape(info['title'])}</title><style>{_STYLE}</style>"
@@ -38,10 +38,14 @@ def page(document: Json) -> Response:
         "<p>The same as <a href=openapi.json>OpenAPI 3.1</a>."
         f"{sections}<h1>Schemas</h1>{schemas}"
     )
-    response = Response(html, content_type="text/html; charset=utf-8")
-    response.headers["Content-Security-Policy"] = _POLICY
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
+
+
+def response(html: str) -> Response:
+    """Return an answer with the page."""
+    answer = Response(html, content_type="text/html; charset=utf-8")
+    answer.headers["Content-Security-Policy"] = _POLICY
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
 
 
 def _section(path: str, method: str, operation: Json) -> str:

@@ -1,52 +1,68 @@
-"""The Flask application: routes, the way in (request id, caller) and the way out (problems, the one log line)."""
+"""The Flask application: which request is for which operation. What happens to it then is ``door``'s.
+
+Operations whose path has no variable, and the proxy, are found without Flask: they are the hot path, and Flask's routing and contexts
+cost more than all that the broker does (ADR 15). They go through the same door, so nothing else differs.
+"""
 
 import re
-import secrets
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
+from wsgiref.types import StartResponse, WSGIEnvironment
 
-import structlog
-from flask import Flask, Response, g, request
-from werkzeug.exceptions import HTTPException
+import flask
+from flask import Flask
+from werkzeug import Request, Response
+from werkzeug.exceptions import HTTPException, InternalServerError
 
-from service.core.errors import BrokerError, UnauthenticatedError
-from service.core.gate import Call
-from service.web import docs, identity, openapi, problems, proxy, references, stores
-from service.web.callers import authenticate
-from service.web.operations import Asked, Edge, Operation
+from service.web import docs, identity, openapi, proxy, references, stores
+from service.web.door import NO_ROUTE, Door
+from service.web.operations import Edge, Operation
+from service.web.visit import Visit
 
 __all__ = ["OPERATIONS", "Edge", "create_app"]
 
 OPERATIONS = (*stores.OPERATIONS, *references.OPERATIONS, *identity.OPERATIONS)
-_API_BODY_BYTES = 64 * 1024
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_TRACE_PARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
 
 def create_app(edge: Edge) -> Flask:
     """Return the WSGI application on top of the use cases."""
     app = Flask("b2b-broker", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = _API_BODY_BYTES
     app.url_map.merge_slashes = False  # a redirect would send the caller's secrets once more
-    app.url_map.strict_slashes = False
+    door = Door(edge)
     for operation in OPERATIONS:
-        _add(app, edge, operation)
-    _add_proxy(app, edge)
-    _add_documentation(app)
-    _add_way_in_and_out(app, edge)
+        _add(app, door, operation)
+    _add_proxy(app, door, edge)
+    _add_documentation(app, door)
+    app.register_error_handler(Exception, _refuser(door))
+    app.wsgi_app = _ShortWay(app.wsgi_app, door, edge)  # type: ignore[method-assign]  # Flask's documented place for a middleware
     return app
 
 
-def _add(app: Flask, edge: Edge, operation: Operation) -> None:
+class _ShortWay:
+    """Answers what can be found by method and path alone, and leaves the rest to Flask."""
+
+    def __init__(self, otherwise: Any, door: Door, edge: Edge) -> None:
+        self._otherwise = otherwise
+        self._door = door
+        self._forward = _forwarding(door, edge)
+        self._operations = {(o.method, o.path): o for o in OPERATIONS if "{" not in o.path}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
+        operation = self._operations.get((method, path))
+        if operation is not None:
+            answer = self._door.operate(Request(environ), operation, {})
+        elif path.startswith(proxy.PREFIX) and method in proxy.PROXY_METHODS:
+            answer = self._door.serve(Request(environ), proxy.NAME, self._forward)
+        else:
+            return self._otherwise(environ, start_response)  # type: ignore[no-any-return]  # a WSGI application
+        return answer(environ, start_response)
+
+
+def _add(app: Flask, door: Door, operation: Operation) -> None:
     def view(**path: str) -> Response:
-        answered = operation.run(Asked(edge, _authenticated(edge), request, path))
-        if answered.document is None:
-            return Response(status=answered.status)
-        content = answered.document.model_dump_json()
-        response = Response(content, answered.status, content_type="application/json")
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return door.operate(_request(), operation, path)
 
     app.add_url_rule(
         _VARIABLE.sub(r"<\1>", operation.path),
@@ -57,83 +73,52 @@ def _add(app: Flask, edge: Edge, operation: Operation) -> None:
     )
 
 
-def _add_proxy(app: Flask, edge: Edge) -> None:
-    def view(upstream_path: str) -> Response:
-        del upstream_path  # decoded, so not what was sent; the raw target is read instead
-        return proxy.forward(edge, _authenticated(edge), request)
+def _add_proxy(app: Flask, door: Door, edge: Edge) -> None:
+    """Let Flask know the proxy, so that it answers 405 to methods that are not forwarded."""
+
+    def view(**_path: str) -> Response:
+        return door.serve(_request(), proxy.NAME, _forwarding(door, edge))
 
     app.add_url_rule(
         proxy.PATH,
-        endpoint="proxy",
+        endpoint=proxy.NAME,
         view_func=view,
         methods=proxy.PROXY_METHODS,
         provide_automatic_options=False,
     )
 
 
-def _add_documentation(app: Flask) -> None:
+def _forwarding(door: Door, edge: Edge) -> Callable[[Request, Visit], Response]:
+    return lambda request, visit: proxy.forward(edge, door.authenticated(request, visit), request)
+
+
+def _add_documentation(app: Flask, door: Door) -> None:
     document = openapi.document(OPERATIONS)
+    as_json, page = openapi.as_json(document), docs.page(document)
     pages: dict[str, Callable[[], Response]] = {
-        "/openapi.json": lambda: Response(
-            openapi.as_json(document), content_type="application/json"
-        ),
-        "/docs": lambda: docs.page(document),
+        "openapi.json": lambda: Response(as_json, content_type="application/json"),
+        "docs": lambda: docs.response(page),
     }
-    for path, view in pages.items():
-        app.add_url_rule(path, endpoint=path[1:], view_func=view, provide_automatic_options=False)
+    for name, make in pages.items():
+
+        def view(name: str = name, make: Callable[[], Response] = make) -> Response:
+            return door.serve(_request(), name, lambda _request, _visit: make())
+
+        app.add_url_rule(f"/{name}", endpoint=name, view_func=view, provide_automatic_options=False)
 
 
-def _authenticated(edge: Edge) -> Call:
-    edge.keyring()
-    access = edge.access()
-    try:
-        caller = authenticate(request, access)
-    except UnauthenticatedError as error:
-        edge.gate.record_unauthenticated(g.request_id, error.reason)
-        raise
-    g.caller = caller.identity
-    return Call(caller, g.request_id, access.policy)
+def _refuser(door: Door) -> Callable[[Exception], Response]:
+    """Return what answers a request that Flask found no operation for."""
+
+    def refuse(error: Exception) -> Response:
+        def run(_request: Request, _visit: Visit) -> Response:
+            raise error if isinstance(error, HTTPException) else InternalServerError
+
+        return door.serve(_request(), NO_ROUTE, run)
+
+    return refuse
 
 
-def _add_way_in_and_out(app: Flask, edge: Edge) -> None:
-    log = structlog.get_logger()
-
-    @app.before_request
-    def _enter() -> None:
-        given = request.headers.get("X-Request-Id", "")
-        g.started = time.monotonic()
-        g.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(12)
-
-    @app.after_request
-    def _leave(response: Response) -> Response:
-        response.headers["X-Request-Id"] = g.request_id
-        seconds = time.monotonic() - g.started
-        route = request.endpoint or "none"
-        method = request.method if request.url_rule else "other"
-        edge.observe(route, method, response.status_code, seconds)
-        # No path and no query: what a caller puts there is not ours to keep.
-        log.info(
-            "request",
-            request_id=g.request_id,
-            trace_id=_trace_id(),
-            caller=g.get("caller", ""),
-            route=route,
-            method=method,
-            status=response.status_code,
-            problem=g.get("problem", ""),
-            reason=g.get("reason", ""),
-            ms=round(seconds * 1000, 1),
-        )
-        return response
-
-    app.register_error_handler(BrokerError, problems.answer_broker_error)
-    app.register_error_handler(problems.WrongFieldsError, problems.answer_wrong_fields)
-    app.register_error_handler(problems.WrongMediaTypeError, problems.answer_wrong_media_type)
-    app.register_error_handler(HTTPException, problems.answer_http_exception)
-    app.register_error_handler(Exception, problems.answer_unexpected)
-
-
-def _trace_id() -> str:
-    """Return the trace that the request belongs to (W3C Trace Context §3.2), if any."""
-    match = _TRACE_PARENT.fullmatch(request.headers.get("traceparent", ""))
-    return match[1] if match else ""
+def _request() -> Request:
+    """Return the request at hand without Flask's context around it."""
+    return Request(flask.request.environ)

@@ -16,7 +16,7 @@ def _whoami(asked: Asked) -> Answered:
         proof=caller.proof,
         expires_at=caller.expires_at,
         grants=grants,
-        policy=asked.edge.access().digest,
+        policy=asked.call.policy.digest,
     )
     return Answered(200, document)
 

@@ -1,20 +1,25 @@
 """The wire models of the API: strict in what they take, and the source of the OpenAPI document."""
 
+import re
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
     SecretStr,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 
 from service.core.clock import rfc3339
+from service.core.policy import MAX_USES
 from service.core.records import Status, TokenStyle
 from service.core.scope import parse_scope_entry
 
@@ -24,9 +29,20 @@ def _checked_scope(entry: str) -> str:
     return entry
 
 
+def _checked_number(text: Any) -> Any:
+    # Python reads more spellings of a number than a query should have.
+    if isinstance(text, str) and not re.fullmatch("[0-9]{1,9}", text, re.ASCII):
+        raise ValueError("a number is digits")
+    return text
+
+
 STORE_HASH = r"^[a-z0-9]{4,20}$"
 IDENTITY = r"^[A-Za-z0-9._@:/+=|-]{1,300}$"
-Time = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+Time = Annotated[
+    datetime,
+    PlainSerializer(rfc3339, return_type=str),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 StoreHash = Annotated[
     str, StringConstraints(pattern=STORE_HASH), Field(description="The store's permanent id.")
 ]
@@ -37,7 +53,16 @@ Scope = Annotated[
     AfterValidator(_checked_scope),
     Field(examples=["GET /api/v3/io/companies/**"]),
 ]
-Text = Annotated[SecretStr, Field(min_length=1, max_length=1024)]
+
+
+def _printable(text: SecretStr) -> SecretStr:
+    if any(unicodedata.category(character) == "Cc" for character in text.get_secret_value()):
+        raise ValueError("no control characters")
+    return text
+
+
+Text = Annotated[SecretStr, Field(min_length=1, max_length=1024), AfterValidator(_printable)]
+Limit = Annotated[int, BeforeValidator(_checked_number), Field(ge=1, le=200)]
 ReferenceText = Annotated[SecretStr, Field(min_length=1, max_length=200)]
 
 
@@ -66,7 +91,7 @@ class B2BPasswordCredential(Body):
     """An administrator's e-mail and password, exchanged for a token and then forgotten."""
 
     kind: Literal["b2b_password"]
-    email: Annotated[SecretStr, Field(min_length=3, max_length=254)]
+    email: Annotated[SecretStr, Field(min_length=3, max_length=254), AfterValidator(_printable)]
     password: Text
 
 
@@ -131,7 +156,7 @@ class StoresQuery(Query):
     """Which page of stores."""
 
     cursor: Annotated[str, Field(pattern=STORE_HASH)] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Limit = 50
 
 
 # --- references
@@ -148,12 +173,18 @@ class MintReference(Body):
     ttl_seconds: Annotated[int | None, Field(ge=1, le=86_400, description="Default: 300.")] = None
     max_uses: Annotated[
         int | None,
-        Field(ge=1, le=1_000_000, description="Default: 1 to redeem, no limit to proxy."),
+        Field(ge=1, le=MAX_USES, description="Default: 1 to redeem, no limit to proxy."),
     ] = None
     requests: Annotated[
         list[Scope] | None,
         Field(min_length=1, max_length=50, description="Default: all that the grant allows."),
     ] = None
+
+    @model_validator(mode="after")
+    def _only_the_proxy_has_a_scope(self) -> "MintReference":
+        if self.access == "redeem" and self.requests is not None:
+            raise ValueError("requests bind the proxy only; whoever redeems has the token")
+        return self
 
 
 class GrantFields(Document):
@@ -196,7 +227,7 @@ class ReferencesQuery(Query):
 
     store_hash: StoreHash
     cursor: Annotated[str, Field(pattern=r"^[0-9]{1,16}\.[0-9A-Za-z]{43}$")] | None = None
-    limit: Annotated[int, Field(ge=1, le=200)] = 50
+    limit: Limit = 50
 
 
 class ReferenceOnly(Body):
@@ -237,8 +268,11 @@ class Revoke(Body):
     @model_validator(mode="before")
     @classmethod
     def _exactly_one(cls, members: Any) -> Any:
-        if isinstance(members, dict) and len(members) != 1:
+        # A null, or a 1 that passes for true, must never widen what is revoked.
+        if isinstance(members, dict) and (len(members) != 1 or None in members.values()):
             raise ValueError("exactly one of reference, store_hash, caller and all")
+        if isinstance(members, dict) and members.get("all", True) is not True:
+            raise ValueError("all is true")
         return members
 
 

@@ -17,7 +17,7 @@ from service.web.problems import MEDIA_TYPE
 Json = dict[str, Any]
 _REF = "#/components/schemas/{model}"
 # Every operation may answer these, whatever it does.
-_COMMON_PROBLEMS = (400, 401, 403, 503)
+_COMMON_PROBLEMS = (400, 401, 403, 500, 503)
 _BODY_PROBLEMS = (413, 415, 422)
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
@@ -167,7 +167,7 @@ def _proxy() -> Json:
         ],
         "responses": {
             "default": {"description": "The upstream's answer."},
-            **{str(s): _problem(s) for s in (400, 401, 403, 409, 410, 502, 503, 504)},
+            **{str(s): _problem(s) for s in (400, 401, 403, 409, 410, 429, 500, 502, 503, 504)},
         },
     }
     methods = ("get", "head", "post", "put", "patch", "delete")

@@ -1,11 +1,11 @@
 """Every operation of the API, once: routing, documentation and the tests of both read this list."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Request
 from pydantic import BaseModel
+from werkzeug import Request
 
 from service.core.gate import Call, Gate
 from service.core.ports import AccessSource, KeyringSource
@@ -46,14 +46,14 @@ class Asked:
     Attributes:
         edge: The use cases.
         call: Who asks.
-        request: As Flask has it.
+        request: As it came in.
         path: The variables of the path.
     """
 
     edge: Edge
     call: Call
     request: Request
-    path: dict[str, str]
+    path: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,17 @@ Nothing that a caller sent is ever part of a problem, and an error that is not i
 """
 
 import json
+import math
 from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
-from flask import Response, g, request
+from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
 from service.core import errors
 from service.core.errors import BrokerError
+from service.web.visit import Visit
 
 TYPE = "urn:b2b-broker:problem:"
 MEDIA_TYPE = "application/problem+json"
@@ -57,13 +59,23 @@ PROBLEMS: dict[type[BrokerError], Problem] = {
     errors.UpstreamUnreachableError: Problem(
         "upstream_unreachable", 502, "Upstream not reachable", "destination_unavailable"
     ),
-    errors.UpstreamRefusedError: Problem("upstream_refused", 502, "Upstream refused"),
+    errors.UpstreamRefusedError: Problem(
+        "upstream_refused", 502, "Upstream refused", "http_protocol_error"
+    ),
     errors.UpstreamAnswerError: Problem(
         "upstream_answer", 502, "Upstream answered badly", "http_protocol_error"
     ),
-    errors.ForeignTokenError: Problem("foreign_token", 502, "Token of another store"),
-    errors.TokenLeakError: Problem("token_in_answer", 502, "Answer withheld"),
+    errors.ForeignTokenError: Problem(
+        "foreign_token", 502, "Token of another store", "http_protocol_error"
+    ),
+    errors.TokenLeakError: Problem(
+        "token_in_answer", 502, "Answer withheld", "http_protocol_error"
+    ),
     errors.StoreBusyError: Problem("store_busy", 503, "Store busy"),
+    errors.IssuerAwayError: Problem(
+        "authentication_unavailable", 503, "Authentication not available", "proxy_internal_error"
+    ),
+    errors.IntegrityError: Problem("quarantined", 409, "Altered in storage"),
     errors.LockedError: Problem("locked", 503, "Locked", "proxy_internal_error"),
     errors.StorageError: Problem(
         "storage_unavailable", 503, "Storage not available", "proxy_internal_error"
@@ -102,53 +114,53 @@ class WrongMediaTypeError(Exception):
     """The body is not announced as JSON."""
 
 
-def answer_broker_error(error: BrokerError) -> Response:
+def answer_broker_error(visit: Visit, error: BrokerError) -> Response:
     """Return the problem of one of our errors."""
     problem = next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), INTERNAL)
-    g.reason = error.reason
+    visit.reason = error.reason
     extra: dict[str, object] = {}
     if isinstance(error, errors.StoreNotActiveError | errors.CredentialRefusedError):
         # What an operator needs to act on: a status or one of the fixed reasons.
         extra["reason"] = error.reason
-    response = problem_response(problem, error.detail, extra)
+    response = problem_response(visit, problem, error.detail, extra)
     if error.retry_after is not None:
-        seconds = max(1, round(error.retry_after.total_seconds()))
+        seconds = max(1, math.ceil(error.retry_after.total_seconds()))
         response.headers["Retry-After"] = str(seconds)
     if isinstance(error, errors.UnauthenticatedError):
         response.headers["WWW-Authenticate"] = 'Bearer realm="b2b-broker"'
     return response
 
 
-def answer_wrong_fields(error: WrongFieldsError) -> Response:
+def answer_wrong_fields(visit: Visit, error: WrongFieldsError) -> Response:
     """Return the problem of a body with wrong fields."""
     return problem_response(
-        WRONG_FIELDS, "Some fields are missing, unknown or wrong.", {"errors": error.fields}
+        visit, WRONG_FIELDS, "Some fields are missing, unknown or wrong.", {"errors": error.fields}
     )
 
 
-def answer_wrong_media_type(_error: WrongMediaTypeError) -> Response:
+def answer_wrong_media_type(visit: Visit) -> Response:
     """Return the problem of a body that is not JSON."""
-    return problem_response(WRONG_MEDIA_TYPE, "The body is application/json.", {})
+    return problem_response(visit, WRONG_MEDIA_TYPE, "The body is application/json.", {})
 
 
-def answer_http_exception(error: HTTPException) -> Response:
+def answer_http_exception(visit: Visit, error: HTTPException) -> Response:
     """Return the problem of something that Flask refused."""
     status = error.code or 500
     problem = ROUTING.get(status)
     if problem is None:
         phrase = HTTPStatus(status).phrase if 400 <= status < 500 else INTERNAL.title  # noqa: PLR2004 — 4xx
         problem = Problem("refused", status, phrase) if status < 500 else INTERNAL  # noqa: PLR2004 — 5xx
-    response = problem_response(problem, f"{problem.title}.", {})
+    response = problem_response(visit, problem, f"{problem.title}.", {})
     for name, value in error.get_headers():
         if name == "Allow":
             response.headers[name] = value
     return response
 
 
-def answer_unexpected(error: Exception) -> Response:
+def answer_unexpected(visit: Visit, error: Exception) -> Response:
     """Return the problem of a defect, and log where it is, without any values."""
     structlog.get_logger().error("unexpected_error", kind=type(error).__name__, exc_info=error)
-    return problem_response(INTERNAL, "The broker failed; the log tells more.", {})
+    return problem_response(visit, INTERNAL, "The broker failed; the log tells more.", {})
 
 
 def raw_problem(status: int) -> bytes:
@@ -170,19 +182,21 @@ def raw_problem(status: int) -> bytes:
     return (head + content).encode("ascii")
 
 
-def problem_response(problem: Problem, detail: str, extra: dict[str, object]) -> Response:
+def problem_response(
+    visit: Visit, problem: Problem, detail: str, extra: dict[str, object]
+) -> Response:
     """Return a problem document."""
-    g.problem = problem.name
+    visit.problem = problem.name
     body = {
         "type": TYPE + problem.name,
         "title": problem.title,
         "status": problem.status,
         "detail": detail,
-        "request_id": g.get("request_id", ""),
+        "request_id": visit.request_id,
         **extra,
     }
     response = Response(json.dumps(body), problem.status, content_type=MEDIA_TYPE)
     response.headers["Cache-Control"] = "no-store"
-    if request.path.startswith("/v1/proxy/"):
+    if visit.proxied:
         response.headers["Proxy-Status"] = f"{PROXY_NAME}; error={problem.proxy_error}"
     return response

@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Iterator
 
-from flask import Request, Response
+from werkzeug import Request, Response
 
 from service.core.errors import BrokerError, MalformedError
 from service.core.gate import Call
@@ -14,7 +14,9 @@ from service.web.operations import Edge
 from service.web.problems import PROXY_NAME
 from service.web.transport import raw_target, streamed_body
 
-PATH = "/v1/proxy/<path:upstream_path>"
+NAME = "proxy"
+PREFIX = "/v1/proxy/"
+PATH = f"{PREFIX}<path:upstream_path>"
 PROXY_METHODS = METHODS
 _REFERENCE_HEADERS = ("Broker-Reference", "authToken", "X-Auth-Token")
 
@@ -32,8 +34,7 @@ def forward(edge: Edge, call: Call, request: Request) -> Response:
     Raises:
         BrokerError: The broker refused it, or the upstream did not answer usably.
     """
-    request.max_content_length = None  # bodies stream; their size is the upstream's business
-    body, body_bytes = streamed_body(request)
+    chunks, length = streamed_body(request)
     answer = edge.proxy.forward(
         call,
         _reference(request),
@@ -41,11 +42,16 @@ def forward(edge: Edge, call: Call, request: Request) -> Response:
             method=request.method,
             raw_target=raw_target(request.environ),
             headers=tuple(request.headers.items()),
-            body=body,
-            body_bytes=body_bytes,
+            body=chunks,
+            body_bytes=length,
         ),
     )
-    response = ProxiedResponse(_cut_short_on_error(answer.body), answer.status, answer.headers)
+    body = _CutShortOnError(answer.body)
+    try:
+        response = ProxiedResponse(body, answer.status, answer.headers)
+    except ValueError:  # a header that cannot be written
+        body.close()
+        raise
     response.headers["Proxy-Status"] = f"{PROXY_NAME}; received-status={answer.status}"
     return response
 
@@ -65,9 +71,23 @@ def _reference(request: Request) -> Secret:
     return Secret(found.pop())
 
 
-def _cut_short_on_error(body: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield the body; once the headers have left, an error can only be told by ending the connection early."""
-    try:
-        yield from body
-    except BrokerError as error:
-        raise ConnectionResetError(errno.ECONNRESET, error.reason) from None
+class _CutShortOnError:
+    """A body whose headers have left already: an error in it can only be told by ending the connection early."""
+
+    def __init__(self, body: Iterator[bytes]) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        try:
+            return next(self._body)
+        except BrokerError as error:
+            raise ConnectionResetError(errno.ECONNRESET, error.reason) from None
+
+    def close(self) -> None:
+        """End the exchange, if it has not ended."""
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()

@@ -1,6 +1,5 @@
 """The operations on references."""
 
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -89,9 +88,11 @@ def _revoke(asked: Asked) -> Answered:
     elif body.caller is not None:
         asked.edge.references.revoke_caller(asked.call, body.caller)
         document = RevokedDocument(scope="caller", revoked=True, caller=body.caller)
-    else:
+    elif body.all:
         asked.edge.references.revoke_all(asked.call)
         document = RevokedDocument(scope="all", revoked=True)
+    else:
+        raise AssertionError("the model lets nothing else through")
     return Answered(200, document)
 
 
@@ -114,10 +115,15 @@ def _reference(body: ReferenceOnly) -> Secret:
 
 
 def _grant_fields(accessor: Accessor, grant: Grant) -> dict[str, Any]:
-    fields = asdict(grant)
-    for name in ("minted_by", "minted_at"):
-        del fields[name]
-    return {**fields, "requests": list(grant.requests), "accessor": accessor.text}
+    return {
+        "accessor": accessor.text,
+        "store_hash": grant.store_hash,
+        "audience": grant.audience,
+        "access": grant.access,
+        "requests": list(grant.requests),
+        "max_uses": grant.max_uses,
+        "expires_at": grant.expires_at,
+    }
 
 
 def _known_fields(known: KnownReference) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from service.web.models import (
 from service.web.operations import Answered, Asked, Operation
 from service.web.problems import WrongFieldsError
 
+_STORE_HASH = re.compile(STORE_HASH, re.ASCII)
+
 
 def _put(asked: Asked) -> Answered:
     store_hash = _store_hash(asked)
@@ -45,7 +47,7 @@ def _delete(asked: Asked) -> Answered:
 
 def _store_hash(asked: Asked) -> str:
     store_hash = asked.path["store_hash"]
-    if not re.fullmatch(STORE_HASH.strip("^$"), store_hash, re.ASCII):
+    if not _STORE_HASH.fullmatch(store_hash):
         rule = "4 to 20 lower-case letters and digits"
         raise WrongFieldsError([{"where": "store_hash", "rule": rule}])
     return store_hash

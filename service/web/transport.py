@@ -6,9 +6,9 @@ Another WSGI server can be put beneath the same app by changing this module.
 from collections.abc import Iterator
 from wsgiref.types import WSGIEnvironment
 
-from flask import Request
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import ClientDisconnected
+from werkzeug import Request
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from service.core.errors import MalformedError
 
@@ -27,32 +27,50 @@ def raw_target(environ: WSGIEnvironment) -> str:
     return target
 
 
-def whole_body(request: Request) -> bytes:
-    """Return the request's body, which Flask bounds.
+def whole_body(request: Request, limit: int) -> bytes:
+    """Return the request's body.
 
     Raises:
+        RequestEntityTooLarge: It has more bytes than ``limit``, whatever length was announced.
         MalformedError: It breaks off or breaks its framing.
     """
-    try:
-        return request.get_data(cache=False)
-    except (ParseException, OSError, ClientDisconnected):
-        raise _broken() from None
+    chunks, length = streamed_body(request)
+    if (length or 0) > limit:
+        raise RequestEntityTooLarge
+    body = bytearray()
+    for chunk in chunks or ():
+        body += chunk
+        if len(body) > limit:
+            raise RequestEntityTooLarge
+    return bytes(body)
 
 
 def streamed_body(request: Request) -> tuple[Iterator[bytes] | None, int | None]:
-    """Return the chunks of the request's body and its announced length; no chunks for a request without a body."""
-    chunked = "chunked" in request.headers.get("Transfer-Encoding", "").lower()
-    if not chunked and not request.content_length:
+    """Return the chunks of the request's body and its announced length; no chunks for a request without a body.
+
+    Raises:
+        MalformedError: It is framed in a way that two servers could read differently.
+    """
+    codings = request.headers.get("Transfer-Encoding", "").strip().lower()
+    if codings not in ("", "chunked"):
+        raise _broken()
+    if not codings and not request.content_length:
         return None, None
-    return _chunks(request), None if chunked else request.content_length
+    length = None if codings else request.content_length
+    return _chunks(request, length), length
 
 
-def _chunks(request: Request) -> Iterator[bytes]:
+def _chunks(request: Request, length: int | None) -> Iterator[bytes]:
+    """Yield the body. gunicorn takes a connection that is closed early for the end of the body, so the bytes are counted here."""
+    read = 0
     try:
         while chunk := request.stream.read(_CHUNK_BYTES):
+            read += len(chunk)
             yield chunk
     except (ParseException, OSError, ClientDisconnected):
         raise _broken() from None
+    if length is not None and read != length:
+        raise _broken()
 
 
 def _broken() -> MalformedError:

@@ -45,3 +45,19 @@ def test_the_search_would_find_what_is_there(service: Service) -> None:
     for name in ("the Redis dump", "Redis's append-only file", "the audit file"):
         assert store_hash.encode() in channels[name], name
     assert b'"route": "proxy"' in channels["the broker's logs"]
+
+
+def test_nothing_that_a_caller_writes_into_a_request_is_logged(service: Service) -> None:
+    """Query, path, referrer and client name are the caller's: neither output of the broker holds them, and no access log exists."""
+    canary = "canary-of-the-request-5e1f"
+    reference = service.mint(service.active_store())
+    path = f"/v1/proxy/api/v3/io/companies?limit=1&q={canary}"
+    headers = {"Referer": canary, "User-Agent": canary, "X-Request-Id": f"{canary}!"}
+
+    reply = service.client.ask(service.worker, "GET", path, Broker_Reference=reference, **headers)
+    service.client.ask(service.worker, "GET", f"/{canary}", **headers)
+
+    assert reply.status == 200
+    broker = service.stack.broker
+    assert canary.encode() not in broker.stderr.read_bytes()
+    assert broker.stdout.read_bytes() == b""

@@ -12,6 +12,7 @@ from service.adapters.redis_link import RedisLink
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.caller import Caller
+from service.core.cleaning import Cleaner
 from service.core.credential import B2BPassword
 from service.core.errors import LockedError
 from service.core.gate import Call, Gate
@@ -99,9 +100,11 @@ class World:
         self.stores_table = RedisStores(self.link)
         self.references_table = RedisReferences(self.link)
         self.gate = Gate(self.audit, self.clock)
+        self.cleaner = Cleaner(self.stores_table, self.upstream, INSTANCE, self.clock)
         self.issuer = Issuer(
             table=self.stores_table,
             upstream=self.upstream,
+            cleaner=self.cleaner,
             observer=self.observer,
             naming=Naming(INSTANCE, f"b2b-broker/{INSTANCE}"),
             lease_span=timedelta(seconds=70),
@@ -113,7 +116,7 @@ class World:
             keyring=self.keyring,
             table=self.stores_table,
             references=self.references_table,
-            upstream=self.upstream,
+            cleaner=self.cleaner,
             issuer=self.issuer,
             observer=self.observer,
             instance=INSTANCE,

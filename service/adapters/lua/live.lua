@@ -4,8 +4,13 @@ local function read(ref_key, epochs_key)
   local value = redis.call('GET', ref_key)
   if not value then return 'unknown' end
   local uses, claim, epochs, body = string.match(value, '^1 (%S+) (%S+) (%S+) %S+ %S+ (.+)$')
-  if not body then return 'unknown' end
-  local grant = cjson.decode(body)
+  if not body then return 'altered', value end
+  local readable, grant = pcall(cjson.decode, body)
+  if not readable or type(grant) ~= 'table' or type(grant.store_hash) ~= 'string'
+    or type(grant.audience) ~= 'string' or type(grant.minted_by) ~= 'string'
+    or (grant.max_uses ~= cjson.null and uses ~= 'revoked' and not string.match(uses, '^%d+$')) then
+    return 'altered', value
+  end
   if uses == 'revoked' then return 'revoked', value, grant end
   local current = redis.call('HMGET', epochs_key, 'all', 's:' .. grant.store_hash,
     'c:' .. grant.minted_by, 'c:' .. grant.audience)

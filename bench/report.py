@@ -1,0 +1,100 @@
+"""What a run found: a table for people, and the same with every sample as JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+from bench.footprint import Resident
+from bench.rounds import Sample, Spread, ratios
+
+MIB = 1024 * 1024
+AIM_RATIO = 0.85
+AIM_WORKER_BYTES = 90 * MIB
+AIM_REFERENCE_BYTES = 700
+_AIMED = ("mint", "redeem")
+_HEAD = (
+    f"{'connections':>11}  {'target':<22} {'ratio to floor B':>22} {'req/s':>7}"
+    f" {'p50 ms':>7} {'p99 ms':>7} {'worker µs':>9} {'client µs':>9}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Everything that was measured.
+
+    Attributes:
+        samples: One for each target, round and number of connections.
+        workers: Memory of the broker's workers after the load.
+        reference_bytes: What one live reference takes in Redis.
+    """
+
+    samples: Sequence[Sample]
+    workers: Sequence[Resident]
+    reference_bytes: float
+
+
+def as_text(findings: Findings) -> str:
+    """Return the report for people."""
+    return "\n".join([_HEAD, *_rows(findings.samples), "", *_verdicts(findings)])
+
+
+def write_json(findings: Findings, path: Path) -> None:
+    """Write everything, single samples included."""
+    path.write_text(json.dumps(asdict(findings), indent=2) + "\n", "utf-8")
+
+
+def _rows(samples: Sequence[Sample]) -> list[str]:
+    groups = dict.fromkeys((sample.connections, sample.target) for sample in samples)
+    order = sorted(groups, key=lambda group: group[0])
+    return [_row(samples, connections, target) for connections, target in order]
+
+
+def _row(samples: Sequence[Sample], connections: int, target: str) -> str:
+    own = [s for s in samples if (s.connections, s.target) == (connections, target)]
+    ratio = _shown(ratios(samples, connections, target))
+    return (
+        f"{connections:>11}  {target:<22} {ratio:>22} {median(s.per_second for s in own):>7.0f}"
+        f" {median(s.p50_ms for s in own):>7.1f} {median(s.p99_ms for s in own):>7.1f}"
+        f" {median(s.worker_cpu_us for s in own):>9.0f} {median(s.client_cpu_us for s in own):>9.0f}"
+    )
+
+
+def _shown(found: Spread) -> str:
+    return f"{found.median:.2f} ({found.least:.2f} to {found.greatest:.2f})"
+
+
+def _verdicts(findings: Findings) -> list[str]:
+    counts = sorted({sample.connections for sample in findings.samples})
+    lines = [
+        _verdict(
+            f"{target}, {count} connections",
+            f"{(ratio := ratios(findings.samples, count, target).median):.2f} of floor B",
+            f"at least {AIM_RATIO}",
+            met=ratio >= AIM_RATIO,
+        )
+        for count in counts
+        for target in _AIMED
+    ]
+    rss = max(worker.rss for worker in findings.workers)
+    pss = max(worker.pss for worker in findings.workers)
+    return [
+        *lines,
+        _verdict(
+            "resident memory of a worker",
+            f"{rss / MIB:.1f} MiB ({pss / MIB:.1f} MiB with shared pages divided)",
+            f"at most {AIM_WORKER_BYTES / MIB:.0f} MiB",
+            met=rss <= AIM_WORKER_BYTES,
+        ),
+        _verdict(
+            "a live reference in Redis",
+            f"{findings.reference_bytes:.0f} bytes",
+            f"at most {AIM_REFERENCE_BYTES}",
+            met=findings.reference_bytes <= AIM_REFERENCE_BYTES,
+        ),
+    ]
+
+
+def _verdict(what: str, found: str, aim: str, *, met: bool) -> str:
+    return f"{'met   ' if met else 'MISSED'}  {what}: {found} (aim: {aim})"

@@ -1,0 +1,118 @@
+"""Deleting upstream what must not live on: tokens of attempts whose outcome was unknown, and tokens that were retired.
+
+Whatever token of ours still works does the deleting, the newest first. A token that the upstream refuses counts as dead only when a
+harmless read with it is refused as well: one refusal may have another reason (upstream.md §2.3).
+
+Source: DESIGN §5.
+"""
+
+from dataclasses import dataclass, replace
+
+from service.core.clock import Clock
+from service.core.errors import CredentialRefusedError, StoreNotActiveError, UpstreamRefusedError
+from service.core.keyring import Keyring
+from service.core.orphans import delete_named, is_over, read_intent
+from service.core.ports import StoreTable, Upstream
+from service.core.records import StoreRecord, open_token
+from service.core.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What deleting by name found.
+
+    Attributes:
+        deleted: Names that were there and are not any more.
+        complete: Whether every token of the store was looked at; then a name that was not found is not there.
+        unsettled: Whether there are attempts that may still leave a token.
+    """
+
+    deleted: frozenset[str]
+    complete: bool
+    unsettled: bool = False
+
+
+class Cleaner:
+    """Deletes tokens of one store at a time."""
+
+    def __init__(self, table: StoreTable, upstream: Upstream, instance: str, clock: Clock) -> None:
+        self._table = table
+        self._upstream = upstream
+        self._instance = instance
+        self._clock = clock
+
+    def clean(self, keyring: Keyring, record: StoreRecord, line: bytes) -> None:
+        """Delete the tokens of earlier attempts and the retired ones of an active store; ``line`` is its stored record.
+
+        Raises:
+            UpstreamError: The upstream did not do it; everything is still written down for the next time.
+            StorageError: Redis is away.
+        """
+        retired = {token.name for token in record.retired}
+        kept = {token.name for token in (record.token, record.previous) if token}
+        sweep = self._sweep(keyring, record, retired, kept)
+        if sweep.complete and retired:
+            cleaned = replace(record, retired=())
+            self._table.replace(record.store_hash, line, cleaned.encode(keyring, self._instance))
+
+    def clean_all(self, keyring: Keyring, record: StoreRecord) -> None:
+        """Delete every token that the broker had made for a store.
+
+        Raises:
+            StoreNotActiveError: ``uncertain``: an attempt may have made a token that cannot be found yet, or not at all.
+            UpstreamError: The upstream did not do it.
+            StorageError: Redis is away.
+        """
+        own = {token.name for token in record.deletable}
+        # The store's own tokens go last: without one of them nothing else could be found any more.
+        if self._sweep(keyring, record, set(), own).unsettled:
+            raise StoreNotActiveError(
+                "A token may still be made or found upstream.", reason="uncertain"
+            )
+        self._sweep(keyring, record, own, set())
+
+    def _sweep(
+        self, keyring: Keyring, record: StoreRecord, unwanted: set[str], kept: set[str]
+    ) -> Sweep:
+        view = self._table.read([record.store_hash], self._clock())[0]
+        # The newest attempt is still under way while somebody holds the lease.
+        newest = max((attempt.fence for attempt in view.attempts), default=0)
+        intents = {
+            attempt.attempt_id: intent
+            for attempt in view.attempts
+            if (view.lease_left is None or attempt.fence < newest)
+            and (intent := read_intent(keyring, self._instance, record.store_hash, attempt))
+            and intent.name not in kept
+        }
+        unwanted = unwanted | {intent.name for intent in intents.values()}
+        if not unwanted:
+            return Sweep(frozenset(), complete=True)
+        sweep = self._delete(keyring, record, unwanted)
+        now = self._clock()
+        settled = [
+            attempt_id
+            for attempt_id, intent in intents.items()
+            if intent.name in sweep.deleted or (sweep.complete and is_over(intent, now))
+        ]
+        self._table.forget_attempts(record.store_hash, settled)
+        return replace(sweep, unsettled=len(settled) < len(intents))
+
+    def _delete(self, keyring: Keyring, record: StoreRecord, unwanted: set[str]) -> Sweep:
+        for token in record.deletable:
+            opened = open_token(keyring, self._instance, record.store_hash, token)
+            try:
+                deleted = delete_named(self._upstream, opened, unwanted, last=token.name)
+            except CredentialRefusedError:
+                self._require_dead(record.store_hash, opened)
+            else:
+                return Sweep(deleted, complete=True)
+        return Sweep(frozenset(), complete=False)
+
+    def _require_dead(self, store_hash: str, token: Secret) -> None:
+        try:
+            self._upstream.check(store_hash, "auth_token", token)
+        except CredentialRefusedError:
+            return
+        raise UpstreamRefusedError(
+            "The upstream does not let the token list tokens.", reason="listing_refused"
+        )

@@ -1,0 +1,117 @@
+"""The door: every request comes in and goes out here, whichever way it was routed.
+
+In comes a request; it gets an id, its caller proves who it is, its operation runs, whatever goes wrong becomes a problem, and out go an
+answer, one log line and one count.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+
+import structlog
+from werkzeug import Request, Response
+from werkzeug.exceptions import HTTPException
+
+from service.core.errors import BrokerError, UnauthenticatedError
+from service.core.gate import Call
+from service.web import problems
+from service.web.body import refuse_query
+from service.web.callers import authenticate
+from service.web.operations import Answered, Asked, Edge, Operation
+from service.web.problems import WrongFieldsError, WrongMediaTypeError
+from service.web.visit import Visit, begin_visit
+
+Run = Callable[[Request, Visit], Response]
+"""Answers a request, or raises what is wrong with it."""
+
+NO_ROUTE = "none"
+
+
+class Door:
+    """Lets requests in and answers out."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._log = structlog.get_logger()
+
+    def serve(self, request: Request, route: str, run: Run) -> Response:
+        """Return the answer to a request; nothing is raised.
+
+        Args:
+            request: As it came in.
+            route: The operation's name, for log and metrics.
+            run: What answers it.
+        """
+        visit = begin_visit(request)
+        try:
+            response = run(request, visit)
+        except BrokerError as error:
+            response = problems.answer_broker_error(visit, error)
+        except WrongFieldsError as error:
+            response = problems.answer_wrong_fields(visit, error)
+        except WrongMediaTypeError:
+            response = problems.answer_wrong_media_type(visit)
+        except HTTPException as error:
+            response = problems.answer_http_exception(visit, error)
+        except Exception as error:  # noqa: BLE001 — the last resort: it is logged, and answered with a fixed text
+            response = problems.answer_unexpected(visit, error)
+        self._leave(request, route, visit, response)
+        return response
+
+    def operate(self, request: Request, operation: Operation, path: Mapping[str, str]) -> Response:
+        """Return the answer of an operation."""
+
+        def run(request: Request, visit: Visit) -> Response:
+            call = self.authenticated(request, visit)
+            if operation.query is None:
+                refuse_query(request)
+            return _response(operation.run(Asked(self._edge, call, request, path)))
+
+        return self.serve(request, operation.name, run)
+
+    def authenticated(self, request: Request, visit: Visit) -> Call:
+        """Return the call of a request's proven caller.
+
+        Raises:
+            LockedError: The broker is locked, which everybody is told.
+            UnauthenticatedError: Nobody was proven; it is recorded.
+        """
+        self._edge.keyring()
+        access = self._edge.access()
+        try:
+            caller = authenticate(request, access)
+        except UnauthenticatedError as error:
+            self._edge.gate.record_unauthenticated(visit.request_id, error.reason)
+            raise
+        visit.caller = caller.identity
+        return Call(caller, visit.request_id, access.policy)
+
+    def _leave(self, request: Request, route: str, visit: Visit, response: Response) -> None:
+        response.headers["X-Request-Id"] = visit.request_id
+        seconds = time.monotonic() - visit.started
+        # A method without a route is the caller's own text.
+        method = "other" if route == NO_ROUTE else request.method
+        self._edge.observe(route, method, response.status_code, seconds)
+        # No path and no query: what a caller puts there is not ours to keep.
+        self._log.info(
+            "request",
+            request_id=visit.request_id,
+            trace_id=visit.trace_id,
+            caller=visit.caller,
+            route=route,
+            method=method,
+            status=response.status_code,
+            problem=visit.problem,
+            reason=visit.reason,
+            ms=round(seconds * 1000, 1),
+        )
+
+
+def _response(answered: Answered) -> Response:
+    if answered.document is None:
+        response = Response(status=answered.status)
+        del response.headers["Content-Type"]
+    else:
+        content = answered.document.model_dump_json()
+        response = Response(content, answered.status, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,86 @@
+"""What the tests of this folder store, mint and connect to."""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import count
+
+from service.adapters.redis_link import RedisLink, RedisOptions
+from service.adapters.redis_references import RedisReferences
+from service.adapters.redis_stores import RedisStores
+from service.core.grant import Grant, signed_grant, uses_field
+from service.core.policy import Access
+from service.core.ports import Lease, Minted, Start
+from service.core.reference import Accessor, accessor_of, new_reference
+from tests.support.clock import START
+from tests.support.world import INSTANCE, MINTER, STORE, WORKER, keyring
+
+ACTIVE = b"1 active 1 k1 mac body"
+SPAN = timedelta(seconds=60)
+TTL = timedelta(minutes=5)
+_NUMBERS = count(1)
+
+
+def begin(
+    table: RedisStores,
+    line: bytes = ACTIVE,
+    *,
+    store_hash: str = STORE,
+    seen: bytes | None = None,
+    intent: bytes | None = b"signed intent",
+    span: timedelta = SPAN,
+) -> Lease:
+    """Begin an attempt that nobody is in the way of, and return its lease."""
+    number = next(_NUMBERS)
+    start = Start(store_hash, f"owner-{number}", f"attempt-{number}", seen, line, intent)
+    fence = table.begin(start, span)
+    assert fence is not None
+    return Lease(start.owner, start.attempt_id, fence, line)
+
+
+def store(table: RedisStores, line: bytes = ACTIVE, store_hash: str = STORE) -> bytes:
+    """Put a record where there is none."""
+    lease = begin(table, line, store_hash=store_hash, intent=None)
+    assert table.settle(store_hash, lease, None, keep_intent=False)
+    return line
+
+
+def minted(
+    *,
+    store_hash: str = STORE,
+    max_uses: int | None = None,
+    access: Access = "proxy",
+    audience: str = WORKER,
+    ttl: timedelta = TTL,
+    now: datetime = START,
+    requests: tuple[str, ...] = ("GET /api/v3/io/companies/**",),
+) -> Minted:
+    """Return a reference as ``References.mint`` would store it."""
+    accessor = accessor_of(new_reference(store_hash))
+    grant = Grant(store_hash, audience, access, requests, max_uses, MINTER, now, now + ttl)
+    signed = signed_grant(keyring(), INSTANCE, accessor, grant)
+    uses = uses_field(max_uses)
+    return Minted(accessor, store_hash, MINTER, audience, uses, signed, ttl, now + ttl)
+
+
+def mint(table: RedisReferences, reference: Minted, now: datetime = START) -> Accessor:
+    """Store a reference and return its accessor."""
+    assert table.mint(reference, now) == "ok"
+    return reference.accessor
+
+
+@contextlib.contextmanager
+def linked(port: int, password_file: str = "", username: str = "") -> Iterator[RedisLink]:
+    """Connect a link as the broker does, and close its connections at the end."""
+    options = RedisOptions(
+        url=f"redis://127.0.0.1:{port}/0",
+        username=username,
+        password_file=password_file,
+        ca_file="",
+        timeout=timedelta(milliseconds=450),
+    )
+    link = RedisLink.connect(options)
+    try:
+        yield link
+    finally:
+        link._client.connection_pool.disconnect()

@@ -1,0 +1,163 @@
+"""``broker``: what an operator types, and what stops a start."""
+
+import base64
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from service import __version__
+from service.adapters.keyring_dir import read_keyring
+from service.adapters.metrics import MULTIPROCESS
+from service.cli import main
+
+pytestmark = pytest.mark.usefixtures("logs_as_before")
+
+FILE_MODE, FOLDER_MODE = 0o600, 0o700
+
+
+def _run(*arguments: str, **settings: str) -> Result:
+    # Without what this process itself was given.
+    ours = {name: None for name in os.environ if name.startswith("BROKER_")}
+    return CliRunner().invoke(main, arguments, env={**ours, "WEB_CONCURRENCY": None, **settings})
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture(autouse=True)
+def _usual_umask() -> Iterator[None]:
+    """As in most shells; the modes must not depend on it."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def test_the_version_is_told() -> None:
+    """And nothing else happens."""
+    result = _run("--version")
+
+    assert (result.exit_code, result.output) == (0, f"broker, version {__version__}\n")
+
+
+def test_the_first_new_key_is_primary_and_its_owners_alone(tmp_path: Path) -> None:
+    """The broker can read what the command made."""
+    folder = tmp_path / "a" / "keyring"
+
+    result = _run("keys", "new", str(folder), "--id", "k1")
+
+    ring = read_keyring(folder)
+    assert result.exit_code == 0
+    assert "is the first key, and primary" in result.output
+    assert (ring.key_ids, ring.primary.key_id) == (("k1",), "k1")
+    assert _mode(folder) == FOLDER_MODE
+    assert {_mode(path) for path in folder.iterdir()} == {FILE_MODE}
+    assert (folder / "k1.key").read_text("ascii").strip() not in result.output
+
+
+def test_a_further_key_does_not_become_primary(tmp_path: Path) -> None:
+    """It seals only once every replica has it, which an operator decides."""
+    _run("keys", "new", str(tmp_path), "--id", "k1")
+
+    result = _run("keys", "new", str(tmp_path), "--id", "k2")
+
+    ring = read_keyring(tmp_path)
+    first, second = (base64.b64decode((tmp_path / f"{k}.key").read_bytes()) for k in ring.key_ids)
+    assert "seals once 'primary' names it" in result.output
+    assert ring.primary.key_id == "k1"
+    assert first != second
+    assert len(first) == len(second) == 32
+
+
+def test_an_existing_key_is_never_overwritten(tmp_path: Path) -> None:
+    """Without it everything that is sealed would be lost."""
+    _run("keys", "new", str(tmp_path), "--id", "k1")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    result = _run("keys", "new", str(tmp_path), "--id", "k1")
+
+    assert result.exit_code == 1
+    assert "exists already" in result.output
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("beneath", ["", "keyring"])
+def test_a_file_is_no_place_for_keys(tmp_path: Path, beneath: str) -> None:
+    """One line that names it, and the file is as it was."""
+    file = tmp_path / "file"
+    file.write_text("content", "utf-8")
+
+    result = _run("keys", "new", str(file / beneath), "--id", "k1")
+
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {file}")
+    assert result.output.count("\n") == 1
+    assert isinstance(result.exception, SystemExit)
+    assert file.read_text("utf-8") == "content"
+
+
+def test_a_key_is_named_after_the_day(tmp_path: Path) -> None:
+    """Unless it is given another name."""
+    _run("keys", "new", str(tmp_path))
+
+    (key,) = tmp_path.glob("k20??????.key")
+    assert (tmp_path / "primary").read_text("ascii").strip() == key.stem
+
+
+@pytest.mark.parametrize("key_id", ["../k1", "K1", "a b", "-k", "k" * 33, "k1\n"])
+def test_a_key_id_of_another_form_is_refused(tmp_path: Path, key_id: str) -> None:
+    """It names a file and stands in every sealed value."""
+    folder = tmp_path / "keyring"
+
+    result = _run("keys", "new", str(folder), f"--id={key_id}")
+
+    assert result.exit_code == 1
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"BROKER_BIND": "nonsense"}, "Error: BROKER_BIND: "),
+        ({"BROKER_UNKNOWN": "x"}, "Error: BROKER_UNKNOWN: there is no such setting"),
+        ({"BROKER_UPSTREAM_URL": "http://h"}, "Error: BROKER_UPSTREAM_URL: plain HTTP needs"),
+        ({"BROKER_ACCESS_FILE": "/nowhere/access.yaml"}, "Error: BROKER_ACCESS_FILE: /nowhere"),
+    ],
+)
+def test_a_bad_setting_or_access_file_stops_the_start_with_one_line(
+    settings: dict[str, str], says: str
+) -> None:
+    """Exit code 1, before anything listens."""
+    result = _run("serve", **settings)
+
+    assert result.exit_code == 1
+    assert result.output.startswith(says)
+    assert result.output.count("\n") == 1
+    assert isinstance(result.exception, SystemExit)
+
+
+def test_several_workers_get_one_place_to_count_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set before the metrics library is imported, because it looks only then."""
+    monkeypatch.setenv(MULTIPROCESS, "to be removed at the end of the test")
+    monkeypatch.delenv(MULTIPROCESS)
+
+    result = _run("serve", WEB_CONCURRENCY="2", BROKER_ACCESS_FILE="/nowhere/access.yaml")
+
+    folder = Path(os.environ[MULTIPROCESS])
+    assert result.exit_code == 1
+    assert _mode(folder) == FOLDER_MODE
+    folder.rmdir()
+
+
+def test_every_command_explains_itself() -> None:
+    """``--help`` says what each is for."""
+    assert isinstance(main, click.Group)
+    for name in main.commands:
+        result = _run(name, "--help")
+        assert result.exit_code == 0
+        assert len(result.output.splitlines()) > 3

@@ -1,0 +1,82 @@
+"""Metrics: what was counted is what is shown, for all threads and all workers."""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from service import __version__
+from service.adapters.metrics import MULTIPROCESS, Metrics
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _shown(metrics: Metrics) -> list[str]:
+    text, content_type = metrics.exposition()
+    assert content_type.startswith("text/plain")
+    return text.decode().splitlines()
+
+
+def test_everything_counted_is_shown() -> None:
+    """Each count under its name and labels, and which version this is."""
+    metrics = Metrics()
+    metrics.security_event("wrong_caller")
+    metrics.store_issued("issued")
+    metrics.reference("mint", "ok")
+    metrics.reference("mint", "ok")
+    metrics.upstream_call("check", "token_rejected")
+    metrics.request("/v1/stores", "GET", 200, 0.003)
+    metrics.request("/v1/stores", "GET", 404, 7.0)
+
+    lines = _shown(metrics)
+
+    for line in (
+        'b2b_broker_security_events_total{kind="wrong_caller"} 1.0',
+        'b2b_broker_store_issues_total{outcome="issued"} 1.0',
+        'b2b_broker_references_total{operation="mint",outcome="ok"} 2.0',
+        'b2b_broker_upstream_calls_total{operation="check",outcome="token_rejected"} 1.0',
+        'b2b_broker_http_requests_total{method="GET",route="/v1/stores",status="404"} 1.0',
+        'b2b_broker_http_request_duration_seconds_bucket{le="0.005",route="/v1/stores"} 1.0',
+        'b2b_broker_http_request_duration_seconds_count{route="/v1/stores"} 2.0',
+        f'b2b_broker_build_info{{version="{__version__}"}} 1.0',
+    ):
+        assert line in lines
+
+
+def test_threads_count_together() -> None:
+    """Nothing is lost where several make the same child for the first time."""
+    metrics = Metrics()
+
+    def count(number: int) -> None:
+        metrics.reference("use", f"outcome-{number % 3}")
+        metrics.request("/", "GET", 200, 0.1)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(count, range(900)))
+
+    lines = _shown(metrics)
+    for number in range(3):
+        line = f'b2b_broker_references_total{{operation="use",outcome="outcome-{number}"}} 300.0'
+        assert line in lines
+    assert 'b2b_broker_http_requests_total{method="GET",route="/",status="200"} 900.0' in lines
+
+
+def test_two_instances_do_not_mix() -> None:
+    """There is no registry of the module's own."""
+    Metrics().store_issued("issued")
+
+    assert "issued" not in Metrics().exposition()[0].decode()
+
+
+def test_the_workers_counts_are_summed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each worker leaves its counts in the shared folder; whoever is asked adds them up."""
+    code = "from service.adapters.metrics import Metrics; Metrics().store_issued('issued')"
+    environment = {**os.environ, MULTIPROCESS: str(tmp_path), "PYTHONPATH": str(ROOT)}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code], env=environment, check=True)  # noqa: S603 — our own interpreter and code
+    monkeypatch.setenv(MULTIPROCESS, str(tmp_path))
+
+    assert 'b2b_broker_store_issues_total{outcome="issued"} 2.0' in _shown(Metrics())

@@ -1,0 +1,95 @@
+"""gunicorn as this project runs it: the options that are decisions."""
+
+import ssl
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.workers.gthread import ThreadWorker
+
+from service.adapters.metrics import MULTIPROCESS
+from service.server import BrokerServer, _open_ops_port, _tls_context, gunicorn_options
+from service.settings import Settings
+
+
+def _settings(**changes: object) -> Settings:
+    return Settings.model_validate({"web_concurrency": 1} | changes)
+
+
+def test_gunicorn_takes_every_option() -> None:
+    """None is misspelt, and each value passes gunicorn's own checks."""
+    config = BrokerServer(_settings(threads=7, bind="127.0.0.1:0")).cfg
+
+    assert config is not None
+    assert (config.threads, config.bind) == (7, ["127.0.0.1:0"])
+    assert issubclass(config.worker_class, ThreadWorker)
+
+
+def test_a_peer_may_not_say_who_it_is() -> None:
+    """Not even from loopback; and there is no second, unauthenticated API."""
+    options = gunicorn_options(_settings())
+
+    assert options["forwarded_allow_ips"] == options["forwarder_headers"] == ""
+    assert options["secure_scheme_headers"] == {}
+    assert options["header_map"] == "refuse"
+    assert options["control_socket_disable"] is True
+    assert not options.get("accesslog")
+
+
+def test_arguments_of_gunicorns_own_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All settings are ours."""
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--forwarded-allow-ips=* --workers=9")
+
+    config = BrokerServer(_settings()).cfg
+
+    assert config is not None
+    assert (config.workers, config.forwarded_allow_ips) == (1, [])
+
+
+def test_tls_is_on_only_with_a_certificate() -> None:
+    """Then it is 1.3 and nothing older."""
+    plain = gunicorn_options(_settings())
+    secure = gunicorn_options(_settings(tls_cert_file="c.pem", tls_key_file="k.pem"))
+
+    context = secure["ssl_context"](Config(), lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+
+    assert not {"certfile", "ssl_context"} & set(plain)
+    assert (secure["certfile"], secure["keyfile"]) == ("c.pem", "k.pem")
+    assert secure["ssl_context"] is _tls_context
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0"])
+def test_the_ops_port_is_bound_in_the_parent(bind: str) -> None:
+    """And handed to every worker, so that each answers for itself."""
+    arbiter, worker = SimpleNamespace(), SimpleNamespace()
+    options = gunicorn_options(_settings(ops_bind=bind))
+
+    _open_ops_port(bind)(arbiter)
+    options["post_fork"](arbiter, worker)
+
+    try:
+        assert worker.ops_socket.getsockname()[1] > 0
+    finally:
+        arbiter.ops_socket.close()
+
+
+def test_the_counts_of_a_worker_that_ended_are_tidied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its live gauges go, its counters stay."""
+    monkeypatch.setenv(MULTIPROCESS, str(tmp_path))
+    for name in ("gauge_livesum_17.db", "counter_17.db", "gauge_livesum_18.db"):
+        (tmp_path / name).touch()
+
+    gunicorn_options(_settings())["child_exit"](SimpleNamespace(), SimpleNamespace(pid=17))
+
+    assert {path.name for path in tmp_path.iterdir()} == {"counter_17.db", "gauge_livesum_18.db"}
+
+
+def test_a_worker_that_ended_without_shared_counting_is_no_matter() -> None:
+    """With one worker there is nothing to tidy."""
+    options = gunicorn_options(_settings())
+
+    assert options["child_exit"](SimpleNamespace(), SimpleNamespace(pid=1)) is None

@@ -1,0 +1,44 @@
+"""The floors answer, and the second one does its Redis call."""
+
+import redis
+
+from bench.floors import ANSWER, KEYS, FloorServer, bare_app, redis_app, write_records
+from service.server import BrokerServer, gunicorn_options
+from service.settings import Settings
+
+_PATH = "/v1/references/redeem"
+
+
+def test_the_bare_floor_answers_a_fixed_document() -> None:
+    """It does nothing else."""
+    client = bare_app().test_client()
+
+    answer = client.post(_PATH, json={"reference": "anything"})
+
+    assert (answer.status_code, answer.get_json()) == (200, ANSWER)
+
+
+def test_the_second_floor_counts_down_in_redis(valkey: "redis.Redis", valkey_port: int) -> None:
+    """One call changes the stored record in place, and only the counter of it."""
+    write_records(valkey)
+    before = valkey.get(KEYS[0])
+    client = redis_app(f"redis://127.0.0.1:{valkey_port}/0").test_client()
+
+    answer = client.post(_PATH, json={"reference": "anything"})
+
+    after = valkey.get(KEYS[0])
+    assert (answer.status_code, answer.get_json()) == (200, ANSWER)
+    assert isinstance(before, bytes)
+    assert after == before.replace(b"9999999", b"9999998", 1)
+
+
+def test_a_floor_is_configured_as_the_broker_is() -> None:
+    """All but the hooks of the ops port are the same, so nothing but the application differs."""
+    settings = Settings.model_validate({"WEB_CONCURRENCY": 3, "threads": 5})
+    broker = BrokerServer(settings).cfg.settings
+
+    floor = FloorServer(gunicorn_options(settings), bare_app).cfg.settings
+
+    differing = {name for name in broker if floor[name].get() != broker[name].get()}
+    assert (floor["workers"].get(), floor["threads"].get()) == (3, 5)
+    assert differing == {"on_starting", "post_fork", "post_worker_init", "child_exit"}
