@@ -29,11 +29,12 @@ def main() -> None:
 
 
 def _measure(setting: Setting, plan: Plan) -> Findings:
-    samples = run_rounds(setting, plan, to_terminal)
+    # In a Redis that holds little else: a table that happens to double under the load would count for these few.
     to_terminal(f"{_COUNTED_MINTS} mints, for the bytes of one reference")
     before = redis_bytes(setting.redis)
     ask_often(setting.target("mint"), _COUNTED_MINTS, _MINTING_CONNECTIONS)
     reference_bytes = (redis_bytes(setting.redis) - before) / _COUNTED_MINTS
+    samples = run_rounds(setting, plan, to_terminal)
     workers = [resident(pid) for pid in setting.workers["redeem"]]
     return Findings(samples, workers, reference_bytes)
 

@@ -136,7 +136,7 @@ def _upstream_link(settings: Settings) -> UpstreamLink:
             url=settings.upstream_url,
             ca_file=settings.upstream_ca_file,
             timeout=settings.upstream_timeout,
-            insecure=settings.allow_insecure_upstream,
+            admits_private=settings.allow_insecure_upstream,
         ),
         Watch(),
     )

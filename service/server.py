@@ -22,11 +22,10 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseExc
 from gunicorn.workers.gthread import ThreadWorker
 
 from service.adapters.metrics import MULTIPROCESS
-from service.settings import Settings
+from service.settings import COUNTS_PREFIX, Settings
 from service.web.ops import create_ops_app
 from service.web.problems import raw_problem
 
-COUNTS_PREFIX = "b2b-broker-metrics-"
 _BACKLOG = 64
 _OPS_SECONDS = 5
 
@@ -99,11 +98,8 @@ class BrokerWorker(ThreadWorker):
         structlog.get_logger().warning("request_unreadable", kind=type(exc).__name__)
         if isinstance(exc, ssl.SSLError):
             return  # there is nobody to tell
-        status = 500
-        if (
-            isinstance(exc, ParseException) and req is None
-        ):  # else it is an answer that could not be written
-            status = 400
+        # With a request at hand, it is an answer that could not be written: no fault of the caller's.
+        status = 400 if isinstance(exc, ParseException) and req is None else 500
         if isinstance(exc, LimitRequestLine):
             status = 414
         elif isinstance(exc, LimitRequestHeaders):

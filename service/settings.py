@@ -6,6 +6,7 @@ No setting holds a secret; those that lead to one end in ``_FILE`` or ``_DIR``.
 import os
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -13,6 +14,8 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "BROKER_"
+COUNTS_PREFIX = "b2b-broker-metrics-"
+"""Of the temporary directory in which several workers count."""
 _HIGHEST_PORT = 65535
 
 
@@ -30,11 +33,11 @@ def _bind(value: str) -> str:
 
 
 def _split(value: str) -> SplitResult:
-    parts = urlsplit(value)
     try:
+        parts = urlsplit(value)
         _ = parts.port
-    except ValueError:
-        raise ValueError("has a port from 1 to 65535, or none") from None
+    except ValueError:  # its own text quotes the value
+        raise ValueError("is a URL, with a port from 1 to 65535 or none") from None
     return parts
 
 
@@ -42,9 +45,11 @@ def _redis_url(value: str) -> str:
     parts = _split(value)
     if parts.scheme not in ("redis", "rediss", "unix"):
         raise ValueError("begins with redis://, rediss:// or unix://")
+    if parts.scheme != "unix" and not parts.hostname:
+        raise ValueError("names a host")
     if parts.scheme != "unix" and not re.fullmatch(r"(/[0-9]{0,4})?", parts.path, re.ASCII):
         raise ValueError("ends with the number of the database, or with nothing")
-    if "@" in parts.netloc or parts.query:
+    if "@" in parts.netloc or parts.query or parts.fragment:
         # Both can hold a password, and the query can switch the verification of TLS off.
         raise ValueError(
             "holds no user, password or options; use BROKER_REDIS_USERNAME and BROKER_REDIS_PASSWORD_FILE"
@@ -197,7 +202,7 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError("BROKER_TLS_CERT_FILE and BROKER_TLS_KEY_FILE: set both or neither")
     for name in ("upstream_ca_file", "redis_ca_file", "tls_cert_file", "tls_key_file"):
         path = getattr(settings, name)
-        if path and not os.access(path, os.R_OK):
+        if path and not (Path(path).is_file() and os.access(path, os.R_OK)):
             raise SettingsError(f"{PREFIX}{name.upper()}: the file cannot be read")
     if settings.upstream_url.startswith("http://") and not settings.allow_insecure_upstream:
         raise SettingsError(

@@ -16,6 +16,8 @@ from typing import Any, TextIO, cast
 import structlog
 
 _STDERR = 2
+_TOO_LONG = b'{"level": "warning", "event": "a line was too long to be written"}\n'
+_MOST_FRAMES = 12
 _encode = json.JSONEncoder(default=repr).encode
 
 
@@ -30,7 +32,9 @@ def _line(_logger: Any, method: str, event: structlog.typing.EventDict) -> str:
         # Its kind and the places it went through: its message may quote what nobody should read.
         frames = traceback.extract_tb(error.__traceback__)
         event["error"] = type(error).__name__
-        event["at"] = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames]
+        event["at"] = [
+            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-_MOST_FRAMES:]
+        ]
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return _encode({"time": now, "level": method, **event})
 
@@ -47,16 +51,14 @@ class _Formatter(logging.Formatter):
 class _LossyStream:
     """Standard error that loses lines instead of waiting for a reader: diagnostics must never stop the service."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLOUT)
-
     def write(self, text: str) -> None:
         """Write a line in one go, if somebody takes it."""
-        if self._poll.poll(0):
+        line = text.encode("utf-8", "backslashreplace")
+        if len(line) > select.PIPE_BUF:  # more could block even where some could be written
+            line = _TOO_LONG
+        if select.select((), (_STDERR,), (), 0)[1]:
             with contextlib.suppress(OSError):
-                os.write(self._descriptor, text.encode("utf-8", "backslashreplace"))
+                os.write(_STDERR, line)
 
     def flush(self) -> None:
         """Do nothing: nothing is held back."""
@@ -64,7 +66,7 @@ class _LossyStream:
 
 def configure_logs(level: str) -> None:
     """Make structlog and the standard library's loggers write JSON lines to standard error."""
-    stream = _LossyStream(_STDERR)
+    stream = _LossyStream()
     structlog.configure(
         processors=[_line],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -75,6 +77,8 @@ def configure_logs(level: str) -> None:
     handler.setFormatter(_Formatter())
     # It quotes what it could not parse of an answer.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    # A line whose arguments do not fit would be printed with them.
+    logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())

@@ -14,12 +14,12 @@ import hashlib
 import ssl
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
@@ -32,6 +32,7 @@ from service.core.errors import StorageError
 from service.core.reference import PARTITIONS, partition_of
 
 Argument = str | bytes | int
+Answer = TypeVar("Answer")
 
 _READS_REFERENCES = {"use", "look", "page"}
 _AGAIN = timedelta(seconds=1)
@@ -115,20 +116,16 @@ class RedisLink:
         Raises:
             StorageError: Redis is away or refuses.
         """
-        if time.monotonic() < self._away_until:
-            raise _away("redis_away")
-        try:
+
+        def read_back() -> Any:
             try:
                 return self._evaluate(script, keys, args)
-            except (RedisConnectionError, RedisTimeoutError) as error:
-                if isinstance(error, AuthenticationError):
-                    raise
+            except AuthenticationError:
+                raise
+            except (RedisConnectionError, RedisTimeoutError):
                 return self._evaluate(script, keys, args)
-        except RedisError as error:
-            if isinstance(error, RedisConnectionError | RedisTimeoutError):
-                # Those who wait in line behind this one get the same answer at once, instead of one time-out after another.
-                self._away_until = time.monotonic() + _AWAY_SECONDS
-            raise storage_error(error) from None
+
+        return self._asking(read_back)
 
     def run_many(
         self, script: Script, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]
@@ -138,14 +135,15 @@ class RedisLink:
         Raises:
             StorageError: Redis is away or refuses.
         """
-        try:
+
+        def loaded() -> list[Any]:
             try:
                 return self._pipeline(script, calls)
             except NoScriptError:
                 self._client.script_load(script.source)
                 return self._pipeline(script, calls)
-        except RedisError as error:
-            raise storage_error(error) from None
+
+        return self._asking(loaded)
 
     def zrangebylex_many(self, keys: Sequence[str], minimum: str, limit: int) -> list[list[bytes]]:
         """Return the first ``limit`` members from ``minimum`` on of many sorted sets.
@@ -153,13 +151,14 @@ class RedisLink:
         Raises:
             StorageError: Redis is away or refuses.
         """
-        try:
+
+        def pages() -> list[list[bytes]]:
             with self._client.pipeline(transaction=False) as pipeline:
                 for key in keys:
                     pipeline.zrangebylex(key, minimum, "+", start=0, num=limit)
                 return pipeline.execute()
-        except RedisError as error:
-            raise storage_error(error) from None
+
+        return self._asking(pages)
 
     def hdel(self, key: str, fields: Sequence[str]) -> None:
         """Delete fields of a hash.
@@ -167,10 +166,7 @@ class RedisLink:
         Raises:
             StorageError: Redis is away or refuses.
         """
-        try:
-            self._client.hdel(key, *fields)
-        except RedisError as error:
-            raise storage_error(error) from None
+        self._asking(lambda: self._client.hdel(key, *fields))
 
     def ping(self) -> None:
         """See whether Redis answers.
@@ -178,9 +174,21 @@ class RedisLink:
         Raises:
             StorageError: It does not.
         """
+        self._asking(self._client.ping)
+
+    def _asking(self, ask: Callable[[], Answer]) -> Answer:
+        """Return what Redis answers, and turn whatever goes wrong into ``StorageError``.
+
+        After a failure to reach it, everybody who comes within a moment gets the same answer at once, instead of one time-out after
+        another.
+        """
+        if time.monotonic() < self._away_until:
+            raise _away("redis_away")
         try:
-            self._client.ping()
+            return ask()
         except RedisError as error:
+            if isinstance(error, RedisConnectionError | RedisTimeoutError):
+                self._away_until = time.monotonic() + _AWAY_SECONDS
             raise storage_error(error) from None
 
     def _evaluate(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:

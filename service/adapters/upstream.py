@@ -97,10 +97,7 @@ class B2BUpstream:
     ) -> Answer:
         try:
             response = self._link.exchange(request, fresh=fresh)
-            try:
-                body = _bounded(response, limit)
-            finally:
-                response.close()
+            body = response.read(limit)
             answer = understand(response.status, body, _retry_after(response))
         except BrokerError as error:
             self._observe(operation, error.reason)
@@ -124,17 +121,6 @@ def _revealed(headers: dict[str, Secret]) -> dict[str, str]:
     return {name: secret.reveal() for name, secret in headers.items()}
 
 
-def _bounded(response: UpstreamResponse, limit: int) -> bytes:
-    body = bytearray()
-    for chunk in response.chunks():
-        body += chunk
-        if len(body) > limit:
-            raise UpstreamAnswerError(
-                "The upstream's answer is too large.", reason="answer_too_large"
-            )
-    return bytes(body)
-
-
 def _retry_after(response: UpstreamResponse) -> str | None:
     return next((v for name, v in response.headers if name.lower() == "retry-after"), None)
 
@@ -156,7 +142,7 @@ def _token_rows(status: int, answer: bytes, wait: str | None) -> tuple[list[Any]
     meta = fields.get("meta")
     pagination = meta.get("pagination") if isinstance(meta, dict) else None
     total = pagination.get("totalCount") if isinstance(pagination, dict) else None
-    return rows, total if isinstance(total, int) else None
+    return rows, total if type(total) is int else None
 
 
 def _ids_and_names(rows: list[Any]) -> Iterator[tuple[int, str]]:

@@ -53,13 +53,13 @@ class UpstreamOptions:
         url: Scheme, host and port; nothing else.
         ca_file: Whom to trust; empty for the system's.
         timeout: For one whole exchange.
-        insecure: Admit plain HTTP and addresses that are not global.
+        admits_private: Admit addresses that are not global.
     """
 
     url: str
     ca_file: str
     timeout: timedelta
-    insecure: bool
+    admits_private: bool
 
 
 class UpstreamResponse:
@@ -104,6 +104,24 @@ class UpstreamResponse:
         if self._deadline.missed:
             raise _timed_out()
         self._complete = True
+
+    def read(self, limit: int) -> bytes:
+        """Return the whole body, and close.
+
+        Raises:
+            UpstreamError: It broke off, took too long, or has more than ``limit`` bytes.
+        """
+        body = bytearray()
+        try:
+            for chunk in self.chunks():
+                body += chunk
+                if len(body) > limit:
+                    raise UpstreamAnswerError(
+                        "The upstream's answer is too large.", reason="answer_too_large"
+                    )
+        finally:
+            self.close()
+        return bytes(body)
 
     def close(self) -> None:
         """See ``ProxyResponse.close``."""
@@ -242,7 +260,7 @@ class _Factory:
         self._host = parts.hostname or ""
         self._secure = parts.scheme == "https"
         self._port = parts.port or (443 if self._secure else 80)
-        self._insecure = options.insecure
+        self._admits_private = options.admits_private
         self._context: ssl.SSLContext | None = None
         if self._secure:
             self._context = ssl.create_default_context(cafile=options.ca_file or None)
@@ -257,7 +275,7 @@ class _Factory:
             connection = _SecureConnection(
                 self._host, self._port, timeout=seconds, ssl_context=self._context
             )
-        connection.admits_private = self._insecure
+        connection.admits_private = self._admits_private
         connection.deadline = deadline
         return connection
 

@@ -6,7 +6,7 @@ import tempfile
 
 import click
 
-from service.settings import Settings, SettingsError, load_settings
+from service.settings import COUNTS_PREFIX, Settings, SettingsError, load_settings
 
 
 @click.command()
@@ -43,5 +43,5 @@ def serve() -> None:
 def _prepare_counting(settings: Settings) -> None:
     """Give several workers one place to count in; prometheus-client looks for it once, when it is imported."""
     if settings.web_concurrency > 1:
-        folder = tempfile.mkdtemp(prefix="b2b-broker-metrics-")
+        folder = tempfile.mkdtemp(prefix=COUNTS_PREFIX)
         os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)

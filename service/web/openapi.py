@@ -17,8 +17,8 @@ from service.web.problems import MEDIA_TYPE
 Json = dict[str, Any]
 _REF = "#/components/schemas/{model}"
 # Every operation may answer these, whatever it does.
-_COMMON_PROBLEMS = (400, 401, 403, 500, 503)
-_BODY_PROBLEMS = (413, 415, 422)
+_COMMON_PROBLEMS = (400, 401, 403, 422, 500, 503)
+_BODY_PROBLEMS = (413, 415)
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
 
@@ -113,8 +113,6 @@ def _problems(operation: Operation) -> Json:
     statuses = {*_COMMON_PROBLEMS, *operation.problems}
     if operation.body is not None:
         statuses.update(_BODY_PROBLEMS)
-    if operation.query is not None:
-        statuses.add(422)
     return {str(status): _problem(status) for status in sorted(statuses)}
 
 

@@ -93,7 +93,7 @@ OPERATIONS = (
         summary="Show a store.",
         run=_get,
         answers={200: StoreDocument},
-        problems=(404, 422),
+        problems=(404,),
     ),
     Operation(
         method="DELETE",
@@ -102,6 +102,6 @@ OPERATIONS = (
         summary="Revoke a store's references, delete its token upstream, and forget it.",
         run=_delete,
         answers={204: None},
-        problems=(404, 422, 429, 502, 504),
+        problems=(404, 409, 429, 502, 504),
     ),
 )

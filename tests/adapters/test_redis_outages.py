@@ -1,5 +1,6 @@
 """Redis that is away, slow, protected, or loses its replies."""
 
+import contextlib
 import signal
 import ssl
 import time
@@ -80,6 +81,14 @@ def test_the_password_comes_from_a_file(protected: int, tmp_path: Path, username
         store(RedisStores(link))
 
 
+def answers(link: RedisLink) -> bool:
+    """Tell whether Redis answers."""
+    with contextlib.suppress(StorageError):
+        link.ping()
+        return True
+    return False
+
+
 def test_the_password_file_is_read_for_every_connection(protected: int, tmp_path: Path) -> None:
     """A password that is put right is used without a restart."""
     secret = tmp_path / "password"
@@ -89,7 +98,8 @@ def test_the_password_file_is_read_for_every_connection(protected: int, tmp_path
         with pytest.raises(StorageError):
             link.ping()
         secret.write_text(PASSWORD, "utf-8")
-        link.ping()
+
+        wait_until("the right password opens", lambda: answers(link))
 
 
 @pytest.mark.parametrize(

@@ -218,3 +218,26 @@ def test_plain_http_upstream_needs_the_insecure_flag(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("BROKER_ALLOW_INSECURE_UPSTREAM", "true")
 
     assert load_settings().upstream_url == "http://sandbox:8765"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("BROKER_REDIS_URL", "redis://:canary-value\u2100@h/0"),
+        ("BROKER_REDIS_URL", "redis://[canary-value]/0"),
+        ("BROKER_REDIS_URL", "redis://h/0#canary-value"),
+        ("BROKER_REDIS_URL", "redis://"),
+        ("BROKER_UPSTREAM_URL", "https://[canary-value]"),
+    ],
+)
+def test_a_url_that_cannot_be_read_is_not_quoted(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """It may hold a password, although none belongs there."""
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+
+    assert name in str(refused.value)
+    assert "canary-value" not in str(refused.value)

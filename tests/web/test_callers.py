@@ -196,3 +196,16 @@ def test_the_end_of_an_outage_needs_no_restart(api: Api) -> None:
     api.world.ring = ring
 
     assert api.put_store().status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/whoami?x=1"),
+        ("GET", "/v1/references/cba_x?x=1"),
+        ("DELETE", "/v1/references/x?x=1"),
+    ],
+)
+def test_a_query_where_none_is_taken_is_422(api: Api, method: str, path: str) -> None:
+    """Whoever sends one means something by it, and would not be heard."""
+    assert_problem(api.ask(method, path), "wrong_fields")

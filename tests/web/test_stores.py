@@ -258,3 +258,18 @@ def test_an_outage_of_redis_is_503_with_retry_after(
     assert_problem(answer, "storage_unavailable")
     assert_retry_after(answer, 1)
     assert api.world.upstream.logins == 0
+
+
+def test_removing_an_uncertain_store_is_409(api: Api) -> None:
+    """Its token may exist and cannot be found yet; the answer is one that the API documents."""
+
+    def late() -> None:
+        raise UpstreamTimeoutError("late", reason="upstream_timeout")
+
+    api.world.upstream.after_issue = late
+    api.put_store()
+
+    answer = api.ask("DELETE", f"/v1/stores/{STORE}")
+
+    assert_problem(answer, "store_not_active")
+    assert answer.get_json()["reason"] == "uncertain"
