@@ -21,6 +21,7 @@ from service.adapters.upstream import B2BUpstream
 from service.adapters.upstream_link import UpstreamLink, UpstreamOptions
 from service.core.cleaning import Cleaner
 from service.core.errors import BrokerError
+from service.core.explaining import Explaining
 from service.core.gate import Gate
 from service.core.issuing import Issuer, Naming
 from service.core.proxy import Proxy
@@ -109,6 +110,7 @@ def build_broker(settings: Settings) -> Broker:
         stores=stores,
         references=references,
         proxy=Proxy(references, upstream, gate, metrics),
+        explaining=Explaining(gate),
         base_url=settings.upstream_url,
         observe=metrics.request,
     )

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from service.core.clock import rfc3339
-from service.core.policy import MAX_USES
+from service.core.policy import ACTIONS, MAX_USES
 from service.core.records import Status, TokenStyle
 from service.core.scope import parse_scope_entry
 
@@ -305,6 +305,57 @@ class WhoamiDocument(Document):
     proof: Literal["workload_token", "api_key"]
     expires_at: Time | None
     grants: list[GrantSummary]
+    policy: Annotated[str, Field(description="SHA-256 of the access file in force.")]
+
+
+# --- policy
+
+
+class ExplainPolicy(Body):
+    """A request that is not made: who would do what; the rest only for ``reference.mint``."""
+
+    caller: Identity
+    action: Literal[ACTIONS]  # type: ignore[valid-type]  # the literals are the policy's own tuple
+    store_hash: Annotated[
+        str,
+        StringConstraints(pattern=r"^([a-z0-9]{4,20}|\*)$"),
+        Field(description="`*`: all stores."),
+    ]
+    access: Literal["proxy", "redeem"] | None = None
+    audience: Identity | None = None
+    ttl_seconds: Annotated[int | None, Field(ge=1, le=86_400)] = None
+    max_uses: Annotated[int | None, Field(ge=1, le=MAX_USES)] = None
+    requests: Annotated[list[Scope] | None, Field(min_length=1, max_length=50)] = None
+
+    @model_validator(mode="after")
+    def _only_minting_has_terms(self) -> "ExplainPolicy":
+        terms = (self.access, self.audience, self.ttl_seconds, self.max_uses, self.requests)
+        if self.action != "reference.mint" and any(term is not None for term in terms):
+            raise ValueError("these say what to mint")
+        return self
+
+
+class TermsDocument(Document):
+    """What the reference would be."""
+
+    access: Literal["proxy", "redeem"]
+    audience: str
+    ttl_seconds: int
+    max_uses: int | None
+    requests: list[str]
+
+
+class ExplanationDocument(Document):
+    """What policy decides, and why."""
+
+    allowed: bool
+    grant: Annotated[
+        str | None, Field(description="The grant that allows it, or the one that came nearest.")
+    ]
+    failed: Annotated[
+        str | None, Field(description="The first condition of the nearest grant that fails.")
+    ]
+    terms: TermsDocument | None
     policy: Annotated[str, Field(description="SHA-256 of the access file in force.")]
 
 

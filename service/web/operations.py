@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from werkzeug import Request
 
+from service.core.explaining import Explaining
 from service.core.gate import Call, Gate
 from service.core.ports import AccessSource, KeyringSource
 from service.core.proxy import Proxy
@@ -25,6 +26,7 @@ class Edge:
         stores: Use cases.
         references: Use cases.
         proxy: The use case.
+        explaining: The use case about policy.
         base_url: Of the upstream, for those who redeem.
         observe: Told route, method, status and seconds of every request.
     """
@@ -35,6 +37,7 @@ class Edge:
     stores: Stores
     references: References
     proxy: Proxy
+    explaining: Explaining
     base_url: str
     observe: Callable[[str, str, int, float], None]
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
+from service.core.explaining import Explaining
 from service.core.ports import Access
 from service.web.edge import Edge, create_app
 from tests.support.access import FakeAccess, token_of
@@ -31,6 +32,7 @@ class Api:
                 stores=world.stores,
                 references=world.references,
                 proxy=world.proxy,
+                explaining=Explaining(world.gate),
                 base_url=BASE_URL,
                 observe=self._observe,
             )
