@@ -9,9 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from service.adapters.access_file import read_access_file
+from service.adapters.access_source import AccessFile
 from service.adapters.audit_file import AuditFile
+from service.adapters.background import Background, Regularly
 from service.adapters.deadline import Watch
+from service.adapters.issuer_links import IssuerLinks
 from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.metrics import Metrics
 from service.adapters.redis_link import RedisLink, RedisOptions
@@ -35,6 +37,7 @@ from service.web.ops import Check
 _REDIS_TIMEOUT = timedelta(milliseconds=450)
 _MARGIN = timedelta(seconds=10)
 _PATIENCE = timedelta(seconds=10)
+_RELOAD_EVERY = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Broker:
     edge: Edge
     checks: tuple[Check, ...]
     metrics: Metrics
+    background: Background
 
 
 def now() -> datetime:
@@ -62,10 +66,11 @@ def build_broker(settings: Settings) -> Broker:
     Raises:
         AccessFileError: The access file is missing or refused, which stops the start.
     """
-    access = read_access_file(settings.access_file, now)
+    metrics = Metrics()
+    links = IssuerLinks()
+    access = AccessFile(settings.access_file, now, links, metrics.access_reload)
     keyring = KeyringDirectory(settings.keyring_dir)
     audit = AuditFile(settings.audit_file)
-    metrics = Metrics()
     link = RedisLink.connect(_redis_options(settings))
     upstream = B2BUpstream(_upstream_link(settings), metrics.upstream_call)
     gate = Gate(audit, now)
@@ -104,7 +109,7 @@ def build_broker(settings: Settings) -> Broker:
         pause=pause,
     )
     edge = Edge(
-        access=lambda: access,
+        access=access,
         keyring=keyring,
         gate=gate,
         stores=stores,
@@ -118,8 +123,16 @@ def build_broker(settings: Settings) -> Broker:
         Check("keyring", lambda: _quietly(keyring)),
         Check("redis", lambda: _quietly(link.ping)),
         Check("audit", lambda: _quietly(audit.probe)),
+        Check("access_file", lambda: access.problem, vital=False),
+        Check("issuers", links.problems, vital=False),
     )
-    return Broker(edge, checks, metrics)
+    background = Background(
+        (
+            Regularly("access file", _RELOAD_EVERY, access.reload),
+            Regularly("issuers' keys", _RELOAD_EVERY, links.refresh),
+        )
+    )
+    return Broker(edge, checks, metrics, background)
 
 
 def _redis_options(settings: Settings) -> RedisOptions:

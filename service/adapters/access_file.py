@@ -13,14 +13,32 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from service.adapters.api_keys import ApiKeys
+from service.adapters.issuer_links import Address, IssuerLinks
 from service.adapters.jwk_sets import JwkSetError, parse_jwk_set
-from service.adapters.workload_tokens import TokenIssuer, WorkloadTokens
+from service.adapters.workload_tokens import KeySource, TokenIssuer, WorkloadTokens
 from service.core.caller import Caller
 from service.core.clock import Clock
-from service.core.policy import ACTIONS, DEFAULT_TTL, MAX_USES, AccessGrant, Limits, MintAsk, Policy
+from service.core.policy import (
+    ACTIONS,
+    DEFAULT_TTL,
+    MAX_USES,
+    AccessGrant,
+    Decision,
+    Limits,
+    MintAsk,
+    Policy,
+)
 from service.core.scope import parse_scope_entry
 from service.core.secret import Secret
 from service.core.wildcard import matches
@@ -28,6 +46,7 @@ from service.core.wildcard import matches
 _LARGEST_FILE = 1024 * 1024
 _LARGEST_JWK_SET = 256 * 1024
 _DEEPEST = 20
+_IN_CLUSTER = "/var/run/secrets/kubernetes.io/serviceaccount"
 _MERGE = "tag:yaml.org,2002:merge"
 _SPAN = re.compile(r"([0-9]{1,7})(s|m|h)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -86,20 +105,41 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-class _JwksFile(_Model):
-    file: str
+HttpsUrl = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.:\[\]-]{1,255}(/[!-~]{0,500})?$")]
+
+
+class _Jwks(_Model):
+    file: str | None = None
+    url: HttpsUrl | None = None
+    ca_file: str | None = None
+    token_file: str | None = None
+
+    @model_validator(mode="after")
+    def _from_one_place(self) -> "_Jwks":
+        if (self.file is None) == (self.url is None):
+            raise ValueError("jwks has a file or a url")
+        if self.file is not None and (self.ca_file or self.token_file):
+            raise ValueError("ca_file and token_file go with url")
+        return self
+
+
+class _ApiServer(_Model):
+    url: HttpsUrl = "https://kubernetes.default.svc"
+    ca_file: str = f"{_IN_CLUSTER}/ca.crt"
+    token_file: str = f"{_IN_CLUSTER}/token"
 
 
 class _TokenIssuer(_Model):
     name: IssuerName
     issuer: Annotated[str, Field(min_length=1, max_length=500)]
     audience: Annotated[str, Field(min_length=1, max_length=200)]
-    jwks: _JwksFile
+    jwks: _Jwks
 
 
 class _Kubernetes(_TokenIssuer):
     type: Literal["kubernetes"]
-    token_review: Literal[False] = False
+    token_review: bool = False
+    api_server: _ApiServer = _ApiServer()
 
 
 class _Oidc(_TokenIssuer):
@@ -163,6 +203,7 @@ class AccessSnapshot:
     policy: Policy
     tokens: WorkloadTokens
     keys: ApiKeys
+    files: tuple[str, ...]
 
     def by_token(self, token: Secret) -> Caller:
         """See ``Access.by_token``."""
@@ -173,27 +214,95 @@ class AccessSnapshot:
         return self.keys.verify(key)
 
 
-def read_access_file(path: str, clock: Clock) -> AccessSnapshot:
+def read_access_file(path: str, clock: Clock, links: IssuerLinks | None = None) -> AccessSnapshot:
     """Return the snapshot of an access file.
+
+    Args:
+        path: Of the file.
+        clock: For the ends of tokens.
+        links: The ways to issuers, kept from one version of the file to the next.
 
     Raises:
         AccessFileError: It cannot be read, breaks the schema, or fails its own tests.
     """
     content = _read(Path(path), _LARGEST_FILE)
+    file = _parse(content)
+    policy = _policy(file, content)
+    for number, result in enumerate(_run_tests(file, policy), start=1):
+        if not result.passed:
+            raise AccessFileError(
+                f"tests: number {number} expects {result.expected}, but {result.because}"
+            )
+    named = [
+        issuer.jwks.file
+        for issuer in file.issuers
+        if isinstance(issuer, _TokenIssuer) and issuer.jwks.file
+    ]
+    return AccessSnapshot(
+        policy=policy,
+        tokens=WorkloadTokens(dict(_token_issuers(file, links or IssuerLinks())), clock),
+        keys=ApiKeys(_key_callers(file)),
+        files=(path, *named),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTest:
+    """What became of one of the file's own tests."""
+
+    caller: str
+    action: str
+    store: str
+    expected: str
+    passed: bool
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFile:
+    """An access file without the means to verify callers: for looking at it anywhere."""
+
+    policy: Policy
+    tests: tuple[PolicyTest, ...]
+    identities: tuple[str, ...]
+
+
+def read_policy(path: str) -> PolicyFile:
+    """Return the policy of an access file; its tests may fail, and the key files that it names are not looked at.
+
+    Raises:
+        AccessFileError: It cannot be read, or breaks the schema.
+    """
+    content = _read(Path(path), _LARGEST_FILE)
+    file = _parse(content)
+    policy = _policy(file, content)
+    named = [test.caller for test in file.tests]
+    named += [
+        f"{i.name}:{key.name}"
+        for i in file.issuers
+        if isinstance(i, _ApiKeyIssuer)
+        for key in i.keys
+    ]
+    return PolicyFile(policy, tuple(_run_tests(file, policy)), tuple(named))
+
+
+def access_schema() -> dict[str, Any]:
+    """Return the JSON Schema of access files, for editors."""
+    return _File.model_json_schema(by_alias=True)
+
+
+def _parse(content: bytes) -> _File:
     try:
         file = _File.model_validate(_load_yaml(content))
     except ValidationError as error:
         raise AccessFileError(_first_error(error)) from None
     _refuse_ambiguity(file)
-    policy = Policy(
-        tuple(_grant(grant) for grant in file.grants), hashlib.sha256(content).hexdigest()
-    )
-    _run_tests(file, policy)
-    return AccessSnapshot(
-        policy=policy,
-        tokens=WorkloadTokens(dict(_token_issuers(file)), clock),
-        keys=ApiKeys(_key_callers(file)),
-    )
+    return file
+
+
+def _policy(file: _File, content: bytes) -> Policy:
+    grants = tuple(_grant(grant) for grant in file.grants)
+    return Policy(grants, hashlib.sha256(content).hexdigest())
 
 
 def _read(path: Path, limit: int) -> bytes:
@@ -283,7 +392,7 @@ def _grant(grant: _Grant) -> AccessGrant:
     )
 
 
-def _run_tests(file: _File, policy: Policy) -> None:
+def _run_tests(file: _File, policy: Policy) -> Iterator[PolicyTest]:
     for number, test in enumerate(file.tests, start=1):
         ask = None
         if test.action == "reference.mint":
@@ -293,27 +402,62 @@ def _run_tests(file: _File, policy: Policy) -> None:
         elif test.ask is not None:
             raise AccessFileError(f"tests: number {number} has 'with' and mints nothing")
         decision = policy.decide(test.caller, test.action, test.store, ask)
-        if decision.allowed != (test.expect == "allow"):
-            because = (
-                f"'{decision.grant}' allows it"
-                if decision.allowed
-                else (f"nearest is '{decision.grant}', which fails at {decision.failed}")
-            )
-            raise AccessFileError(f"tests: number {number} expects {test.expect}, but {because}")
+        yield PolicyTest(
+            caller=test.caller,
+            action=test.action,
+            store=test.store,
+            expected=test.expect,
+            passed=decision.allowed == (test.expect == "allow"),
+            because=_because(decision),
+        )
 
 
-def _token_issuers(file: _File) -> Iterator[tuple[str, TokenIssuer]]:
+def _because(decision: Decision) -> str:
+    if decision.allowed:
+        return f"'{decision.grant}' allows it"
+    if not decision.grant:
+        return "no grant names the caller"
+    return f"nearest is '{decision.grant}', which fails at {decision.failed}"
+
+
+def _token_issuers(file: _File, links: IssuerLinks) -> Iterator[tuple[str, TokenIssuer]]:
     for issuer in file.issuers:
         if isinstance(issuer, _Kubernetes | _Oidc):
-            content = _read(Path(issuer.jwks.file), _LARGEST_JWK_SET)
             try:
-                keys = parse_jwk_set(content)
+                yield issuer.issuer, _token_issuer(issuer, links)
             except JwkSetError as error:
                 raise AccessFileError(f"issuers: '{issuer.name}': {error}") from None
-            yield (
-                issuer.issuer,
-                TokenIssuer(issuer.name, issuer.type, issuer.issuer, issuer.audience, keys),
-            )
+            except OSError:
+                raise AccessFileError(
+                    f"issuers: '{issuer.name}': a file that it names cannot be read"
+                ) from None
+
+
+def _token_issuer(issuer: _Kubernetes | _Oidc, links: IssuerLinks) -> TokenIssuer:
+    reviews = None
+    server = issuer.api_server if isinstance(issuer, _Kubernetes) else None
+    if isinstance(issuer, _Kubernetes) and issuer.token_review and server is not None:
+        address = Address(server.url, server.ca_file, server.token_file)
+        reviews = links.reviews(address, issuer.audience)
+    return TokenIssuer(
+        name=issuer.name,
+        kind=issuer.type,
+        issuer=issuer.issuer,
+        audience=issuer.audience,
+        keys=_keys(issuer.jwks, server, links),
+        reviews=reviews,
+    )
+
+
+def _keys(jwks: _Jwks, server: _ApiServer | None, links: IssuerLinks) -> KeySource:
+    """Return the issuer's keys; a cluster's own addresses are asked with what the cluster gives to its pods."""
+    if jwks.url is None:
+        return parse_jwk_set(_read(Path(jwks.file or ""), _LARGEST_JWK_SET))
+    ca_file = jwks.ca_file if jwks.ca_file is not None else server.ca_file if server else ""
+    token_file = (
+        jwks.token_file if jwks.token_file is not None else server.token_file if server else ""
+    )
+    return links.keys(Address(jwks.url, ca_file, token_file))
 
 
 def _key_callers(file: _File) -> dict[str, Caller]:

@@ -65,6 +65,18 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+        self._reloads = Counter(
+            "b2b_broker_access_reloads",
+            "New versions of the access file, by whether they were taken.",
+            ["outcome"],
+            registry=registry,
+        )
+        self._refused = Gauge(
+            "b2b_broker_access_file_refused",
+            "1 while the newest version of the access file is refused and an older one is in force.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         build = Gauge(
             "b2b_broker_build_info",
             "Always 1; the version is the label.",
@@ -91,6 +103,11 @@ class Metrics:
     def upstream_call(self, operation: str, outcome: str) -> None:
         """Count one of the broker's own calls to the upstream."""
         self._child(self._upstream, "upstream", operation, outcome).inc()
+
+    def access_reload(self, taken: bool) -> None:  # noqa: FBT001 — the answer to one question
+        """Count a new version of the access file."""
+        self._child(self._reloads, "reloads", "taken" if taken else "refused").inc()
+        self._refused.set(0 if taken else 1)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request."""

@@ -10,6 +10,7 @@ The checks, numbered; each block of code carries its number:
  6. ``aud`` is exactly ours, and no other: a token that is good elsewhere could be replayed from there
  7. a life of at most 24 hours
  8. the identity follows from the claims, for Kubernetes from both of the places that state it
+ 9. where the access file asks for it, the cluster still knows the token
 
 All failures look alike from outside. A token that passed is remembered by its SHA-256 until it expires.
 
@@ -23,12 +24,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import jwt
 from jwt.exceptions import PyJWTError
 
-from service.adapters.jwk_sets import JwkSet
+from service.adapters.jwk_sets import VerifyingKey
+from service.adapters.token_review import TokenReviews
 from service.core.caller import Caller
 from service.core.clock import Clock
 from service.core.errors import UnauthenticatedError
@@ -46,6 +48,17 @@ _SUBJECT = re.compile(r"[A-Za-z0-9._@:/+=|-]{1,200}", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 
 
+class KeySource(Protocol):
+    """The public keys of an issuer."""
+
+    def find(self, kid: str | None) -> VerifyingKey | None:
+        """Return the key that a token names, or None.
+
+        Raises:
+            IssuerAwayError: There are no keys at this moment.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class TokenIssuer:
     """An issuer of workload tokens.
@@ -56,13 +69,15 @@ class TokenIssuer:
         issuer: The exact ``iss``.
         audience: The exact ``aud``.
         keys: Its public keys.
+        reviews: Whom to ask beside that whether a token is still good; None for nobody.
     """
 
     name: str
     kind: Literal["kubernetes", "oidc"]
     issuer: str
     audience: str
-    keys: JwkSet
+    keys: KeySource
+    reviews: TokenReviews | None = None
 
 
 class WorkloadTokens:
@@ -71,6 +86,7 @@ class WorkloadTokens:
     def __init__(self, issuers: Mapping[str, TokenIssuer], clock: Clock) -> None:
         """Take the issuers by their ``iss``."""
         self._issuers = issuers
+        self._named = {issuer.name: issuer for issuer in issuers.values()}
         self._clock = clock
         self._seen: OrderedDict[bytes, Caller] = OrderedDict()
 
@@ -79,8 +95,15 @@ class WorkloadTokens:
 
         Raises:
             UnauthenticatedError: A check failed; ``reason`` says which, for the audit trail only.
+            IssuerAwayError: It cannot be checked at this moment.
         """
-        text = token.reveal()
+        caller = self._verified(token.reveal())
+        reviews = self._named[caller.issuer].reviews
+        if reviews is not None:
+            reviews.check(token, _username(caller))  # 9
+        return caller
+
+    def _verified(self, text: str) -> Caller:
         digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
         caller = self._seen.get(digest)
         if caller is not None and caller.expires_at and caller.expires_at > self._clock():
@@ -157,6 +180,12 @@ def _kubernetes_identity(issuer: TokenIssuer, claims: dict[str, Any]) -> str:
     if claims["sub"] != f"system:serviceaccount:{namespace}:{name}":
         raise _refused("kubernetes_claims")
     return f"{issuer.name}:{namespace}/{name}"
+
+
+def _username(caller: Caller) -> str:
+    """Return what the cluster calls the service account of an identity ``<issuer>:<namespace>/<name>``."""
+    account = caller.identity.removeprefix(f"{caller.issuer}:")
+    return f"system:serviceaccount:{account.replace('/', ':')}"
 
 
 _IDENTITY: dict[str, Callable[[TokenIssuer, dict[str, Any]], str]] = {

@@ -3,6 +3,7 @@
 import click
 
 from service import __version__
+from service.cli.access import access
 from service.cli.keys import keys
 from service.cli.serve import serve
 
@@ -15,3 +16,4 @@ def main() -> None:
 
 main.add_command(serve)
 main.add_command(keys)
+main.add_command(access)

@@ -19,10 +19,12 @@ class Check:
     Attributes:
         name: As it is shown.
         problem: Asks it; an empty answer means that it is there.
+        vital: Whether the broker is not ready without it; others are shown only.
     """
 
     name: str
     problem: Callable[[], str]
+    vital: bool = True
 
 
 def create_ops_app(checks: tuple[Check, ...], exposition: Exposition) -> Flask:
@@ -36,7 +38,7 @@ def create_ops_app(checks: tuple[Check, ...], exposition: Exposition) -> Flask:
     @app.get("/readyz")
     def _readyz() -> Response:
         problems = {check.name: check.problem() for check in checks}
-        ready = not any(problems.values())
+        ready = not any(problems[check.name] for check in checks if check.vital)
         state = {name: problem or "ok" for name, problem in problems.items()}
         status = "ready" if ready else "not ready"
         return _answer(200 if ready else 503, {"status": status, "checks": state})

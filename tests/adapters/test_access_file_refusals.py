@@ -92,7 +92,7 @@ FAULTS: dict[str, tuple[Edit, str]] = {
     "no audience": (lambda d: d["issuers"][0].pop("audience"), "issuers.0.oidc.audience: "),
     "empty audience": (lambda d: d["issuers"][0].update(audience=""), "issuers.0.oidc.audience: "),
     "token review": (
-        lambda d: d["issuers"][0].update(type="kubernetes", token_review=True),
+        lambda d: d["issuers"][0].update(type="kubernetes", token_review="yes"),
         "issuers.0.kubernetes.token_review: ",
     ),
     "key digest": (

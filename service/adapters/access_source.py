@@ -1,0 +1,70 @@
+"""The access file in force, replaced as a whole while running. Fulfils ``AccessSource``.
+
+The file and every file that it names are looked at by content, so that an edit in place, a renamed file and the swap of Kubernetes'
+``..data`` link are all noticed. A version that is refused never replaces a good one: the old one stays in force, and the refusal shows in
+``/readyz``, a metric and a log line. At the start there is no old one, so a refusal stops the start.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from service.adapters.access_file import AccessFileError, AccessSnapshot, read_access_file
+from service.adapters.issuer_links import IssuerLinks
+from service.core.clock import Clock
+
+Observe = Callable[[bool], None]
+"""Told whether a reload succeeded."""
+
+
+class AccessFile:
+    """Holds the snapshot in force."""
+
+    def __init__(self, path: str, clock: Clock, links: IssuerLinks, observe: Observe) -> None:
+        """Read the file.
+
+        Raises:
+            AccessFileError: It is missing or refused.
+        """
+        self._path = path
+        self._clock = clock
+        self._links = links
+        self._observe = observe
+        self._snapshot = read_access_file(path, clock, links)
+        self._seen = _digests(self._snapshot.files)
+        self.problem = ""
+
+    def __call__(self) -> AccessSnapshot:
+        """Return the snapshot in force."""
+        return self._snapshot
+
+    def reload(self) -> None:
+        """Take the file's new version, if there is one and it is good."""
+        seen = _digests(self._snapshot.files)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        log = structlog.get_logger()
+        try:
+            self._snapshot = read_access_file(self._path, self._clock, self._links)
+        except AccessFileError as error:
+            self.problem = str(error)
+            log.error("access_file_refused", problem=self.problem)  # noqa: TRY400 — its text says it all, its stack nothing
+        else:
+            self._seen = _digests(self._snapshot.files)
+            self.problem = ""
+            log.info("access_file_loaded", digest=self._snapshot.policy.digest)
+        self._observe(not self.problem)
+
+
+def _digests(paths: tuple[str, ...]) -> dict[str, str]:
+    return {path: _digest(path) for path in paths}
+
+
+def _digest(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError:
+        return "unreadable"

@@ -1,0 +1,53 @@
+"""What a worker does beside answering: small tasks again and again, in one thread, started after the fork."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+Task = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Regularly:
+    """A task and how often it runs.
+
+    Attributes:
+        name: For the log.
+        every: From the end of one run to the start of the next, at the least.
+        task: What to do; it handles what it can.
+    """
+
+    name: str
+    every: timedelta
+    task: Task
+
+
+class Background:
+    """Runs tasks one after another until the process ends."""
+
+    def __init__(self, tasks: tuple[Regularly, ...]) -> None:
+        self._tasks = tasks
+
+    def start(self) -> None:
+        """Start the thread; it never keeps the process from ending."""
+        threading.Thread(target=self._run, name="background", daemon=True).start()
+
+    def _run(self) -> None:
+        due = dict.fromkeys(range(len(self._tasks)), 0.0)
+        while True:
+            for number, regularly in enumerate(self._tasks):
+                if due[number] <= time.monotonic():
+                    self.run_once(regularly)
+                    due[number] = time.monotonic() + regularly.every.total_seconds()
+            time.sleep(max(min(due.values()) - time.monotonic(), 0.05))
+
+    def run_once(self, regularly: Regularly) -> None:
+        """Run a task; whatever it did not handle is logged, and the others go on."""
+        try:
+            regularly.task()
+        except Exception as error:  # noqa: BLE001 — a defect in one task must not end the others
+            structlog.get_logger().error("task_failed", task=regularly.name, exc_info=error)
