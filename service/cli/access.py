@@ -10,7 +10,9 @@ from pathlib import Path
 
 import click
 
-from service.adapters.access_file import AccessFileError, PolicyFile, access_schema, read_policy
+from service.adapters.access_file import read_content
+from service.adapters.access_policy import PolicyFile, read_policy
+from service.adapters.access_schema import AccessFileError, access_schema
 from service.core.base62 import base62
 from service.core.policy import ACTIONS, Access, Decision, MintAsk, Policy
 
@@ -122,7 +124,7 @@ def schema(output: Path | None) -> None:
 
 def _read(file: str) -> PolicyFile:
     try:
-        return read_policy(file)
+        return read_policy(read_content(file))
     except AccessFileError as error:
         raise click.ClickException(str(error)) from None
 

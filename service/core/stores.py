@@ -10,8 +10,8 @@ What ``put`` does depends on what is there; the rules are in ``_plan``:
 
 import hmac
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from enum import Enum, auto
 
 from service.core.cleaning import Cleaner
@@ -34,7 +34,6 @@ from service.core.errors import (
 from service.core.gate import About, Call, Gate
 from service.core.issuing import Issue, Issuer, Seen
 from service.core.keyring import Keyring
-from service.core.lifecycle import status_of
 from service.core.policy import store_matches
 from service.core.ports import (
     KeyringSource,
@@ -45,41 +44,16 @@ from service.core.ports import (
 )
 from service.core.records import (
     Refusal,
-    Status,
     StoreRecord,
     TokenStyle,
     decode_record,
     open_token,
 )
 from service.core.secret import Secret
+from service.core.store_document import StoreDocument, store_document
 
 _POLL = timedelta(milliseconds=100)
 _SCANNED_AT_ONCE = 200
-
-
-@dataclass(frozen=True, slots=True)
-class PreviousToken:
-    """The token before the active one, as it is shown."""
-
-    generation: int
-    token_style: TokenStyle
-
-
-@dataclass(frozen=True, slots=True)
-class StoreDocument:
-    """A store as it is shown; never a secret."""
-
-    store_hash: str
-    status: Status
-    reason: str
-    token_style: TokenStyle | None
-    generation: int
-    deprecated: bool
-    retained: bool
-    issued_at: datetime | None
-    last_used_at: datetime | None
-    live_references: int
-    previous: PreviousToken | None
 
 
 class _Plan(Enum):
@@ -365,29 +339,12 @@ class Stores:
                 record = StoreRecord(
                     store_hash, self._clock(), status="quarantined", reason=error.reason
                 )
-            yield _shown(record, view)
+            yield store_document(record, view)
 
 
 def _changed() -> StoreBusyError:
     return StoreBusyError(
         "The store changed meanwhile.", reason="changed", retry_after=timedelta(seconds=1)
-    )
-
-
-def _shown(record: StoreRecord, view: StoreView) -> StoreDocument:
-    token, previous = record.token, record.previous
-    return StoreDocument(
-        store_hash=record.store_hash,
-        status=status_of(record, leased=view.lease_left is not None, unsettled=bool(view.attempts)),
-        reason=record.reason,
-        token_style=token.style if token else None,
-        generation=record.generation,
-        deprecated=token is not None and token.style == "auth_token",
-        retained=record.credential is not None,
-        issued_at=token.issued_at if token else None,
-        last_used_at=view.last_used_at,
-        live_references=view.live_references,
-        previous=PreviousToken(previous.generation, previous.style) if previous else None,
     )
 
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import asdict
 
-from service.core import stores as core
+from service.core import store_document as core
 from service.core.credential import AccessToken, B2BPassword, Credential
 from service.core.secret import Secret
 from service.web.body import read_body, read_query

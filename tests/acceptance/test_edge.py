@@ -1,19 +1,15 @@
 """What only the real server shows: raw requests, both token styles, TLS, metrics over several processes."""
 
-import datetime as dt
 import ssl
 from pathlib import Path
 from socket import create_connection
 
 import pytest
 import urllib3
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from sandbox.demo.processes import free_port, stopping
 from sandbox.demo.stack import Stack, broker_settings, start_broker
+from tests.support.pki import Authority
 from tests.support.service import Service
 
 
@@ -199,36 +195,10 @@ def test_metrics_add_up_over_the_worker_processes(service: Service) -> None:
     assert count() == before + 40
 
 
-def _certificate(folder: Path) -> tuple[Path, Path]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    paths = folder / "tls.crt", folder / "tls.key"
-    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    paths[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return paths
-
-
 def test_the_api_speaks_tls_13_and_nothing_older(service: Service, tmp_path: Path) -> None:
     """With a certificate set, the API is HTTPS; TLS 1.2 is refused in the handshake."""
-    certificate, key = _certificate(tmp_path)
+    authority = Authority(tmp_path)
+    issued = authority.server("localhost")
     stack = service.stack
     settings = broker_settings(
         tmp_path,
@@ -237,15 +207,18 @@ def test_the_api_speaks_tls_13_and_nothing_older(service: Service, tmp_path: Pat
         stack.redis_port,
         stack.upstream_url,
     )
-    settings |= {"BROKER_TLS_CERT_FILE": str(certificate), "BROKER_TLS_KEY_FILE": str(key)}
+    settings |= {
+        "BROKER_TLS_CERT_FILE": str(issued.cert_file),
+        "BROKER_TLS_KEY_FILE": str(issued.key_file),
+    }
     port = free_port()
     with stopping(start_broker(tmp_path, settings, port, free_port())):
-        pool = urllib3.HTTPSConnectionPool("localhost", port, ca_certs=str(certificate))
+        pool = urllib3.HTTPSConnectionPool("localhost", port, ca_certs=str(authority.ca_file))
         reply = pool.request(
             "GET", "/v1/whoami", headers={"Authorization": f"Bearer {service.operator}"}
         )
         pool.close()
-        old = ssl.create_default_context(cafile=str(certificate))
+        old = ssl.create_default_context(cafile=str(authority.ca_file))
         old.maximum_version = ssl.TLSVersion.TLSv1_2
         with (
             create_connection(("127.0.0.1", port)) as connection,

@@ -8,7 +8,7 @@ from service.core.credential import AccessToken
 from service.core.errors import IntegrityError, UpstreamTimeoutError
 from service.core.records import StoreRecord, decode_record
 from service.core.secret import Secret
-from service.core.stores import StoreDocument
+from service.core.store_document import StoreDocument
 from tests.core.altering import store_key, stored
 from tests.support.upstream import FakeUpstream
 from tests.support.world import INSTANCE, OPERATOR, STORE, World, call

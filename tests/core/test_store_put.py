@@ -14,7 +14,8 @@ from service.core.errors import (
 from service.core.records import StoreRecord, decode_record
 from service.core.sealing import Context, open_sealed
 from service.core.secret import Secret
-from service.core.stores import PreviousToken, active_token
+from service.core.store_document import PreviousToken
+from service.core.stores import active_token
 from tests.core.altering import store_key, stored
 from tests.support.upstream import EMAIL, PASSWORD
 from tests.support.world import (
