@@ -44,6 +44,7 @@ _TYPES = (None, "JWT", "at+jwt")
 _LEEWAY = timedelta(seconds=10)
 _LONGEST_LIFE = timedelta(hours=24)
 _REMEMBERED = 10_000
+_END_OF_TIME = 10**11
 _SUBJECT = re.compile(r"[A-Za-z0-9._@:/+=|-]{1,200}", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 
@@ -104,7 +105,7 @@ class WorkloadTokens:
         return caller
 
     def _verified(self, text: str) -> Caller:
-        digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
         caller = self._seen.get(digest)
         if caller is not None and caller.expires_at and caller.expires_at > self._clock():
             return caller
@@ -139,7 +140,9 @@ class WorkloadTokens:
 
 def _check_signature(text: str, header: dict[str, Any], issuer: TokenIssuer) -> dict[str, Any]:
     kid = header.get("kid")
-    key = issuer.keys.find(kid if kid is None else _text(kid))
+    if kid is not None and not _text(kid):
+        raise _refused("key_unknown")
+    key = issuer.keys.find(kid)
     if key is None:
         raise _refused("key_unknown")
     algorithm = _text(header.get("alg"))
@@ -157,9 +160,16 @@ def _check_signature(text: str, header: dict[str, Any], issuer: TokenIssuer) -> 
         )
     except (PyJWTError, ValueError, TypeError, OverflowError) as error:
         raise _refused(type(error).__name__) from None
-    if not all(isinstance(claims[name], int | float) for name in ("exp", "iat")):
+    if not all(_is_moment(claims[name]) for name in ("exp", "iat", "nbf") if name in claims):
         raise _refused("times")
     return claims
+
+
+def _is_moment(value: object) -> bool:
+    """Tell whether a claim is seconds since 1970 as a number (RFC 7519 §2), and of this age."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value < _END_OF_TIME
 
 
 def _oidc_identity(issuer: TokenIssuer, claims: dict[str, Any]) -> str:

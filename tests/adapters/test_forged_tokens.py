@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import socket
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -12,10 +13,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.workload_tokens import WorkloadTokens
+from service.adapters.jwk_sets import parse_jwk_set
+from service.adapters.jwks_source import JwksSource
+from service.adapters.workload_tokens import KeySource, TokenIssuer, WorkloadTokens
 from service.core.errors import UnauthenticatedError
 from service.core.secret import Secret
+from tests.adapters.asking import Monotonic
+from tests.adapters.forging import CLUSTER_SET, COMPANY_SET, FAMILIES, accepted, outcome
 from tests.adapters.tokens import (
+    AUDIENCE,
     CLUSTER,
     COMPANY,
     EC_KEY,
@@ -228,3 +234,99 @@ def test_a_token_changed_in_one_place_is_refused(position: int, sign: str) -> No
 
     with pytest.raises(UnauthenticatedError):
         TOKENS.verify(Secret(changed))
+
+
+class CountedKeys:
+    """A set of keys behind an address that is asked by number, and its source."""
+
+    def __init__(self, document: bytes, clock: Monotonic) -> None:
+        self.asked = 0
+        self.source = JwksSource(self._fetch, clock)
+        self._document = document
+
+    def _fetch(self) -> bytes:
+        self.asked += 1
+        return self._document
+
+
+def _verifier(company: KeySource, cluster: KeySource) -> WorkloadTokens:
+    issuers = {
+        COMPANY: TokenIssuer("corp", "oidc", COMPANY, AUDIENCE, company),
+        CLUSTER: TokenIssuer("k8s", "kubernetes", CLUSTER, AUDIENCE, cluster),
+    }
+    return WorkloadTokens(issuers, lambda: datetime.now(UTC))
+
+
+FROM_FILES = _verifier(parse_jwk_set(COMPANY_SET), parse_jwk_set(CLUSTER_SET))
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens a socket or looks up a name gets an error that no test expects."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a token made us go to the network")
+
+    for name in ("socket", "create_connection", "getaddrinfo"):
+        monkeypatch.setattr(socket, name, refuse)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_member_of_a_family_of_forgeries_is_accepted(family: str) -> None:
+    """Each is refused as unauthenticated; any other error would be a 500 that an attacker can cause."""
+    outcomes = {what: outcome(FROM_FILES.verify, text) for what, text in FAMILIES[family]().items()}
+
+    assert {what: how for what, how in outcomes.items() if how != "UnauthenticatedError"} == {}
+    assert len(outcomes) >= 15
+
+
+def test_what_the_forger_leaves_alone_is_accepted() -> None:
+    """The same makers with nothing changed, and what is just within a limit: otherwise the others would prove nothing."""
+    outcomes = {what: outcome(FROM_FILES.verify, text) for what, text in accepted().items()}
+
+    assert {what: how for what, how in outcomes.items() if how != "accepted"} == {}
+
+
+@pytest.mark.usefixtures("no_network")
+def test_all_forgeries_together_fetch_an_issuers_keys_once_more() -> None:
+    """Many name unknown keys, some an address; each issuer is asked at its own, for the first token and once in 30 s."""
+    clock = Monotonic()
+    company, cluster = CountedKeys(COMPANY_SET, clock), CountedKeys(CLUSTER_SET, clock)
+    tokens = _verifier(company.source, cluster.source)
+    honest = {outcome(tokens.verify, text) for text in accepted().values()}
+    before = (company.asked, cluster.asked)
+    clock.move(30)
+
+    texts = [text for make in FAMILIES.values() for text in make().values()]
+    forged = {outcome(tokens.verify, text) for text in texts}
+    again = {outcome(tokens.verify, text) for text in accepted().values()}
+
+    assert len(set(texts)) >= 1000
+    assert (honest, forged, again) == ({"accepted"}, {"UnauthenticatedError"}, {"accepted"})
+    assert before == (1, 1)
+    assert company.asked == 2
+    assert cluster.asked <= 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"exp": 10**400, "iat": NOW + 0.5},
+        {"exp": NOW + 60.5, "iat": -(10**400)},
+        {"nbf": True},
+        {"nbf": False},
+        {"nbf": "1"},
+        {"nbf": str(NOW - 5)},
+    ],
+)
+def test_a_time_that_is_no_moment_is_refused(change: dict[str, Any]) -> None:
+    """Also in a token that the issuer really signed: no number, or none of this age."""
+    with pytest.raises(UnauthenticatedError):
+        TOKENS.verify(Secret(token(payload=claims(**change))))
+
+
+def test_text_that_is_no_text_is_refused() -> None:
+    """Half a character makes no other error than any token that is none."""
+    with pytest.raises(UnauthenticatedError):
+        TOKENS.verify(Secret("\ud800"))
