@@ -19,7 +19,7 @@ from pydantic import (
 
 from service.adapters.strict_yaml import BadYamlError, load_yaml
 from service.core.policy import ACTIONS, DEFAULT_TTL, MAX_USES
-from service.core.scope import parse_scope_entry
+from service.core.scope import checked_scope_entry
 from service.core.wildcard import matches
 
 _IN_CLUSTER = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -36,11 +36,6 @@ def _parse_span(value: object) -> timedelta:
     if match is None:
         raise ValueError("a span is a number with s, m or h, such as 15m")
     return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
-
-
-def _checked_scope(entry: str) -> str:
-    parse_scope_entry(entry)
-    return entry
 
 
 def _checked_action(pattern: str) -> str:
@@ -64,7 +59,7 @@ def _positive(span: timedelta) -> timedelta:
 
 
 Span = Annotated[timedelta, BeforeValidator(_parse_span), AfterValidator(_positive)]
-Scope = Annotated[str, AfterValidator(_checked_scope)]
+Scope = Annotated[str, AfterValidator(checked_scope_entry)]
 ActionPattern = Annotated[str, AfterValidator(_checked_action)]
 CallerPattern = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9._@:/+=|*-]{1,300}$"), AfterValidator(_checked_caller)

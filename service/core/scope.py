@@ -77,6 +77,16 @@ def parse_scope_entry(text: str) -> ScopeEntry:
     return ScopeEntry(match[1], segments, open_ended)
 
 
+def checked_scope_entry(text: str) -> str:
+    """Return a pattern as it is written, if it is one.
+
+    Raises:
+        ValueError: It is not one.
+    """
+    parse_scope_entry(text)
+    return text
+
+
 def is_covered(asked: tuple[str, ...], allowed: tuple[str, ...]) -> bool:
     """Tell whether each asked pattern lies within one of the allowed patterns."""
     wide = [parse_scope_entry(text) for text in allowed]

@@ -21,12 +21,7 @@ from pydantic import (
 from service.core.clock import rfc3339
 from service.core.policy import ACTIONS, MAX_USES
 from service.core.records import Status, TokenStyle
-from service.core.scope import parse_scope_entry
-
-
-def _checked_scope(entry: str) -> str:
-    parse_scope_entry(entry)
-    return entry
+from service.core.scope import checked_scope_entry
 
 
 def _checked_number(text: Any) -> Any:
@@ -50,7 +45,7 @@ Identity = Annotated[str, StringConstraints(pattern=IDENTITY)]
 Scope = Annotated[
     str,
     StringConstraints(max_length=500),
-    AfterValidator(_checked_scope),
+    AfterValidator(checked_scope_entry),
     Field(examples=["GET /api/v3/io/companies/**"]),
 ]
 
