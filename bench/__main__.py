@@ -8,6 +8,7 @@ from bench.footprint import redis_bytes, resident
 from bench.load import ask_often
 from bench.report import Findings, as_text, write_json
 from bench.rounds import Plan, run_rounds, to_terminal
+from bench.seen import seen_token_us
 from bench.setting import Setting, running_setting
 
 _QUICK = Plan(connections=(32, 256), rounds=2, seconds=1.0, warm_up_seconds=0.3)
@@ -36,7 +37,8 @@ def _measure(setting: Setting, plan: Plan) -> Findings:
     reference_bytes = (redis_bytes(setting.redis) - before) / _COUNTED_MINTS
     samples = run_rounds(setting, plan, to_terminal)
     workers = [resident(pid) for pid in setting.workers["redeem"]]
-    return Findings(samples, workers, reference_bytes)
+    seen = seen_token_us(setting.access_file, setting.token)
+    return Findings(samples, workers, reference_bytes, seen)
 
 
 def _options() -> argparse.Namespace:

@@ -13,6 +13,7 @@ MIB = 1024 * 1024
 AIM_RATIO = 0.85
 AIM_WORKER_BYTES = 90 * MIB
 AIM_REFERENCE_BYTES = 700
+AIM_SEEN_TOKEN_SHARE = 0.05
 _AIMED = ("mint", "redeem")
 _HEAD = (
     f"{'connections':>11}  {'target':<22} {'ratio to floor B':>22} {'req/s':>7}"
@@ -28,11 +29,13 @@ class Findings:
         samples: One for each target, round and number of connections.
         workers: Memory of the broker's workers after the load.
         reference_bytes: What one live reference takes in Redis.
+        seen_token_us: CPU time of verifying a token that was seen before.
     """
 
     samples: Sequence[Sample]
     workers: Sequence[Resident]
     reference_bytes: float
+    seen_token_us: float
 
 
 def as_text(findings: Findings) -> str:
@@ -79,6 +82,9 @@ def _verdicts(findings: Findings) -> list[str]:
     ]
     rss = max(worker.rss for worker in findings.workers)
     pss = max(worker.pss for worker in findings.workers)
+    share = findings.seen_token_us / median(
+        s.worker_cpu_us for s in findings.samples if s.target == "redeem"
+    )
     return [
         *lines,
         _verdict(
@@ -92,6 +98,12 @@ def _verdicts(findings: Findings) -> list[str]:
             f"{findings.reference_bytes:.0f} bytes",
             f"at most {AIM_REFERENCE_BYTES}",
             met=findings.reference_bytes <= AIM_REFERENCE_BYTES,
+        ),
+        _verdict(
+            "a token that was seen before",
+            f"{findings.seen_token_us:.1f} µs, {share:.1%} of a redeem",
+            f"at most {AIM_SEEN_TOKEN_SHARE:.0%}",
+            met=share <= AIM_SEEN_TOKEN_SHARE,
         ),
     ]
 

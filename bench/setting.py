@@ -73,11 +73,15 @@ class Setting:
         targets: The floors first.
         workers: Worker processes of the servers, by target.
         redis: A client of the Redis beneath all of them.
+        access_file: The broker's.
+        token: A workload token that it admits.
     """
 
     targets: tuple[Target, ...]
     workers: Mapping[str, tuple[int, ...]]
     redis: "redis.Redis"
+    access_file: Path
+    token: str
 
     def target(self, name: str) -> Target:
         """Return a target by name."""
@@ -114,7 +118,8 @@ def running_setting(folder: Path) -> Iterator[Setting]:
         programs = {FLOOR_BARE: bare, FLOOR_REDIS: scripted}
         programs |= dict.fromkeys(BROKER_TARGETS, stack.broker)
         workers = {name: tuple(program.children()) for name, program in programs.items()}
-        yield Setting((*floors, mint, redeem, proxy), workers, client)
+        token = stack.identities.workload("commerce", "order-worker")
+        yield Setting((*floors, mint, redeem, proxy), workers, client, access, token)
 
 
 def _start_floor(running: contextlib.ExitStack, stack: Stack, name: str) -> tuple[Program, int]:

@@ -31,7 +31,9 @@ from service.core.references import References
 from service.core.stores import Stores
 from service.core.token_cache import TokenCache
 from service.settings import Settings
+from service.web.callers import Callers
 from service.web.edge import Edge
+from service.web.failure_limit import FailureLimit
 from service.web.ops import Check
 
 _REDIS_TIMEOUT = timedelta(milliseconds=450)
@@ -110,6 +112,10 @@ def build_broker(settings: Settings) -> Broker:
     )
     edge = Edge(
         access=access,
+        callers=Callers(
+            settings.trusted_proxy_identities,
+            FailureLimit(settings.failed_authentications_per_minute, time.monotonic),
+        ),
         keyring=keyring,
         gate=gate,
         stores=stores,

@@ -66,8 +66,13 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         options |= {
             "certfile": settings.tls_cert_file,
             "keyfile": settings.tls_key_file,
-            "ssl_context": _tls_context,
+            "ssl_context": _Tls(
+                settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file
+            ),
         }
+    if settings.tls_client_ca_file:
+        # Optional, because a caller may prove who it is by a token instead.
+        options |= {"ca_certs": settings.tls_client_ca_file, "cert_reqs": ssl.CERT_OPTIONAL}
     return options
 
 
@@ -127,11 +132,38 @@ class BrokerServer(BaseApplication):
         return application
 
 
-def _tls_context(config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """Return the API's TLS: 1.3 only, because every caller is ours (security.md §0, finding 14)."""
-    del config
-    context = default()
+class _Tls:
+    """The API's TLS: 1.3 only, because every caller is ours (security.md §0, finding 14).
+
+    gunicorn asks for a context for every connection; making one costs milliseconds, so it is kept until one of its files changes, as
+    they do when certificates are renewed.
+    """
+
+    def __init__(self, *paths: str) -> None:
+        self._paths = [path for path in paths if path]
+        self._made_of: list[tuple[int, int, int]] = []
+        self._context: ssl.SSLContext | None = None
+
+    def __call__(self, config: Any, default: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        """Return the context, as gunicorn's ``ssl_context`` hook."""
+        del config
+        try:
+            made_of = [(s.st_mtime_ns, s.st_ino, s.st_size) for s in map(os.stat, self._paths)]
+            if self._context is None or made_of != self._made_of:
+                self._context = _hardened(default())
+                self._made_of = made_of
+        except OSError as error:
+            # A certificate that is just being replaced may not fit its key yet.
+            if self._context is None:
+                raise
+            structlog.get_logger().warning("tls_files_unusable", kind=type(error).__name__)
+        return self._context
+
+
+def _hardened(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
+    # A resumed session would bring a client's certificate without what proves it, and past a change of authorities.
+    context.num_tickets = 0
     return context
 
 

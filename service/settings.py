@@ -17,6 +17,13 @@ PREFIX = "BROKER_"
 COUNTS_PREFIX = "b2b-broker-metrics-"
 """Of the temporary directory in which several workers count."""
 _HIGHEST_PORT = 65535
+_FILES = (
+    "upstream_ca_file",
+    "redis_ca_file",
+    "tls_cert_file",
+    "tls_key_file",
+    "tls_client_ca_file",
+)
 
 
 class SettingsError(Exception):
@@ -63,6 +70,16 @@ def _upstream_url(value: str) -> str:
     if parts.scheme not in ("https", "http") or not parts.hostname or not bare:
         raise ValueError("is https://host with nothing behind it")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _items(value: str) -> list[str]:
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
+def _trusted_proxies(value: str) -> str:
+    if not all(re.fullmatch(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+", i) for i in _items(value)):
+        raise ValueError("is SPIFFE ids such as spiffe://prod.example/ns/edge/sa/envoy")
+    return value
 
 
 Bind = Annotated[str, AfterValidator(_bind)]
@@ -134,6 +151,27 @@ class Settings(BaseSettings):
         Field(description="Certificate chain of the API; empty for plain HTTP (behind a mesh)."),
     ] = ""
     tls_key_file: Annotated[str, Field(description="Its private key.")] = ""
+    tls_client_ca_file: Annotated[
+        str,
+        Field(
+            description="Whose client certificates the TLS listener takes; empty for none. The access file's bundles decide who they are."
+        ),
+    ] = ""
+    trusted_proxies: Annotated[
+        str,
+        AfterValidator(_trusted_proxies),
+        Field(
+            description="SPIFFE ids, with commas between, of the proxies whose `X-Forwarded-Client-Cert` counts."
+        ),
+    ] = ""
+    failed_authentications_per_minute: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=100_000,
+            description="From one address, for each worker; more are answered 429.",
+        ),
+    ] = 60
     threads: Annotated[
         int, Field(ge=1, le=256, description="Requests that one worker process serves at a time.")
     ] = 16
@@ -162,6 +200,11 @@ class Settings(BaseSettings):
     def upstream_timeout(self) -> timedelta:
         """For one whole exchange."""
         return timedelta(seconds=self.upstream_timeout_seconds)
+
+    @property
+    def trusted_proxy_identities(self) -> frozenset[str]:
+        """The proxies whose word about client certificates counts."""
+        return frozenset(_items(self.trusted_proxies))
 
     @property
     def name_prefix(self) -> str:
@@ -200,7 +243,11 @@ def load_settings() -> Settings:
 def _check_together(settings: Settings) -> None:
     if bool(settings.tls_cert_file) != bool(settings.tls_key_file):
         raise SettingsError("BROKER_TLS_CERT_FILE and BROKER_TLS_KEY_FILE: set both or neither")
-    for name in ("upstream_ca_file", "redis_ca_file", "tls_cert_file", "tls_key_file"):
+    if settings.tls_client_ca_file and not settings.tls_cert_file:
+        raise SettingsError("BROKER_TLS_CLIENT_CA_FILE: needs BROKER_TLS_CERT_FILE")
+    if settings.trusted_proxies and not settings.tls_client_ca_file:
+        raise SettingsError("BROKER_TRUSTED_PROXIES: needs BROKER_TLS_CLIENT_CA_FILE")
+    for name in _FILES:
         path = getattr(settings, name)
         if path and not (Path(path).is_file() and os.access(path, os.R_OK)):
             raise SettingsError(f"{PREFIX}{name.upper()}: the file cannot be read")

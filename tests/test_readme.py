@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from service.adapters.access_file import read_access_file
 from service.settings import Settings, environment_names
 from tests.support.clock import ManualClock
+from tests.support.pki import Authority
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -40,10 +41,10 @@ def test_the_example_of_an_access_file_loads(tmp_path: Path) -> None:
     public = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key(), as_dict=True)
     (tmp_path / "jwks.json").write_text(json.dumps({"keys": [public]}), "utf-8")
     example = README.partition("```yaml\n")[2].partition("```")[0]
+    bundle = Authority(tmp_path).ca_file
     path = tmp_path / "access.yaml"
-    path.write_text(
-        re.sub(r"/etc/broker/\S+?\.json", str(tmp_path / "jwks.json"), example), "utf-8"
-    )
+    keyed = re.sub(r"/etc/broker/\S+?\.json", str(tmp_path / "jwks.json"), example)
+    path.write_text(keyed.replace("/etc/broker/bundle.pem", str(bundle)), "utf-8")
 
     access = read_access_file(str(path), ManualClock())
 

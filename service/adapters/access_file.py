@@ -4,7 +4,8 @@ The schema is in ``access_schema``, the policy and the file's own tests are in `
 verify callers.
 """
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,14 @@ from service.adapters.access_schema import (
     JwksEntry,
     KubernetesEntry,
     OidcEntry,
+    SpiffeEntry,
     TokenIssuerEntry,
 )
 from service.adapters.api_keys import ApiKeys
 from service.adapters.issuer_links import Address, IssuerLinks
-from service.adapters.jwk_sets import JwkSetError, parse_jwk_set
+from service.adapters.jwk_sets import JwkSetError, parse_jwk_set, parse_spiffe_bundle
+from service.adapters.jwks_source import Parse
+from service.adapters.spiffe import BundleError, Svids, TrustDomain, parse_bundle
 from service.adapters.workload_tokens import KeySource, TokenIssuer, WorkloadTokens
 from service.core.caller import Caller
 from service.core.clock import Clock
@@ -32,6 +36,7 @@ __all__ = ["AccessFileError", "AccessSnapshot", "read_access_file", "read_conten
 
 _LARGEST_FILE = 1024 * 1024
 _LARGEST_JWK_SET = 256 * 1024
+_LARGEST_BUNDLE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class AccessSnapshot:
     policy: Policy
     tokens: WorkloadTokens
     keys: ApiKeys
+    svids: Svids
     files: tuple[str, ...]
 
     def by_token(self, token: Secret) -> Caller:
@@ -50,6 +56,14 @@ class AccessSnapshot:
     def by_key(self, key: Secret) -> Caller:
         """See ``Access.by_key``."""
         return self.keys.verify(key)
+
+    def by_certificate(self, chain: Sequence[bytes]) -> Caller:
+        """See ``Access.by_certificate``."""
+        return self.svids.verify(chain)
+
+    def vouched(self, identity: str) -> Caller:
+        """See ``Access.vouched``."""
+        return self.svids.vouched(identity)
 
 
 def read_access_file(path: str, clock: Clock, links: IssuerLinks | None = None) -> AccessSnapshot:
@@ -69,18 +83,13 @@ def read_access_file(path: str, clock: Clock, links: IssuerLinks | None = None) 
             raise AccessFileError(
                 f"tests: number {number} expects {test.expected}, but {test.because}"
             )
-    issuers = found.document.issuers
-    named = [
-        issuer.jwks.file
-        for issuer in issuers
-        if isinstance(issuer, TokenIssuerEntry) and issuer.jwks.file
-    ]
-    tokens = dict(_token_issuers(found.document, links or IssuerLinks()))
+    tokens = _token_issuers(found.document, links or IssuerLinks())
     return AccessSnapshot(
         policy=found.policy,
-        tokens=WorkloadTokens(tokens, clock),
+        tokens=WorkloadTokens(list(tokens), clock),
         keys=ApiKeys(_key_callers(found.document)),
-        files=(path, *named),
+        svids=Svids(_trust_domains(found.document), clock),
+        files=(path, *_named_files(found.document)),
     )
 
 
@@ -104,17 +113,43 @@ def _read(path: Path, limit: int) -> bytes:
     return content
 
 
-def _token_issuers(file: AccessDocument, links: IssuerLinks) -> Iterator[tuple[str, TokenIssuer]]:
+def _named_files(file: AccessDocument) -> Iterator[str]:
     for issuer in file.issuers:
-        if isinstance(issuer, KubernetesEntry | OidcEntry):
-            try:
-                yield issuer.issuer, _token_issuer(issuer, links)
-            except JwkSetError as error:
-                raise AccessFileError(f"issuers: '{issuer.name}': {error}") from None
-            except OSError:
-                raise AccessFileError(
-                    f"issuers: '{issuer.name}': a file that it names cannot be read"
-                ) from None
+        if isinstance(issuer, TokenIssuerEntry | SpiffeEntry) and issuer.jwks and issuer.jwks.file:
+            yield issuer.jwks.file
+        if isinstance(issuer, SpiffeEntry) and issuer.bundle:
+            yield issuer.bundle.file
+
+
+def _token_issuers(file: AccessDocument, links: IssuerLinks) -> Iterator[TokenIssuer]:
+    for issuer in file.issuers:
+        with _naming(issuer.name):
+            if isinstance(issuer, TokenIssuerEntry):
+                yield _token_issuer(issuer, links)
+            elif isinstance(issuer, SpiffeEntry) and issuer.jwks and issuer.audience:
+                keys = _keys(issuer.jwks, None, links, parse_spiffe_bundle)
+                yield TokenIssuer(issuer.name, "spiffe", issuer.trust_domain, issuer.audience, keys)
+
+
+def _trust_domains(file: AccessDocument) -> dict[str, TrustDomain]:
+    found: dict[str, TrustDomain] = {}
+    for issuer in file.issuers:
+        if isinstance(issuer, SpiffeEntry) and issuer.bundle:
+            with _naming(issuer.name):
+                authorities = parse_bundle(_read(Path(issuer.bundle.file), _LARGEST_BUNDLE))
+            found[issuer.trust_domain] = TrustDomain(issuer.name, authorities)
+    return found
+
+
+@contextlib.contextmanager
+def _naming(issuer: str) -> Iterator[None]:
+    """Refuse the file, by the name of the issuer, if something that the issuer names is not usable."""
+    try:
+        yield
+    except (JwkSetError, BundleError) as error:
+        raise AccessFileError(f"issuers: '{issuer}': {error}") from None
+    except OSError:
+        raise AccessFileError(f"issuers: '{issuer}': a file that it names cannot be read") from None
 
 
 def _token_issuer(issuer: KubernetesEntry | OidcEntry, links: IssuerLinks) -> TokenIssuer:
@@ -133,15 +168,20 @@ def _token_issuer(issuer: KubernetesEntry | OidcEntry, links: IssuerLinks) -> To
     )
 
 
-def _keys(jwks: JwksEntry, server: ApiServerEntry | None, links: IssuerLinks) -> KeySource:
+def _keys(
+    jwks: JwksEntry,
+    server: ApiServerEntry | None,
+    links: IssuerLinks,
+    parse: Parse = parse_jwk_set,
+) -> KeySource:
     """Return the issuer's keys; a cluster's own addresses are asked with what the cluster gives to its pods."""
     if jwks.url is None:
-        return parse_jwk_set(_read(Path(jwks.file or ""), _LARGEST_JWK_SET))
+        return parse(_read(Path(jwks.file or ""), _LARGEST_JWK_SET))
     ca_file = jwks.ca_file if jwks.ca_file is not None else server.ca_file if server else ""
     token_file = (
         jwks.token_file if jwks.token_file is not None else server.token_file if server else ""
     )
-    return links.keys(Address(jwks.url, ca_file, token_file))
+    return links.keys(Address(jwks.url, ca_file, token_file), parse)
 
 
 def _key_callers(file: AccessDocument) -> dict[str, Caller]:

@@ -52,6 +52,13 @@ def _checked_caller(pattern: str) -> str:
     return pattern
 
 
+def _checked_issuer(name: str) -> str:
+    if name == "spiffe":
+        # An issuer of this name could make up the identities of any trust domain.
+        raise ValueError("identities that begin with 'spiffe:' are those of trust domains")
+    return name
+
+
 def _positive(span: timedelta) -> timedelta:
     if span <= timedelta(0):
         raise ValueError("a span is longer than nothing")
@@ -67,7 +74,9 @@ CallerPattern = Annotated[
 Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9._@:/+=|-]{1,300}$")]
 StorePattern = Annotated[str, Field(pattern=r"^[a-z0-9*]{1,20}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-IssuerName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
+IssuerName = Annotated[
+    str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$"), AfterValidator(_checked_issuer)
+]
 AccessKind = Literal["proxy", "redeem"]
 
 
@@ -124,6 +133,31 @@ class OidcEntry(TokenIssuerEntry):
     """An identity provider; gives ``<name>:<sub>``."""
 
     type: Literal["oidc"]
+
+
+class BundleEntry(_Model):
+    """Where a trust domain's authorities are: a file with certificates in PEM."""
+
+    file: str
+
+
+class SpiffeEntry(_Model):
+    """A SPIFFE trust domain; gives ``spiffe://<trust domain>/<path>``, from a client certificate or a JWT-SVID."""
+
+    name: IssuerName
+    type: Literal["spiffe"]
+    trust_domain: Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,255}$")]
+    bundle: BundleEntry | None = None
+    audience: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    jwks: JwksEntry | None = None
+
+    @model_validator(mode="after")
+    def _proves_something(self) -> "SpiffeEntry":
+        if (self.jwks is None) != (self.audience is None):
+            raise ValueError("jwks and audience go together: they are for JWT-SVIDs")
+        if self.bundle is None and self.jwks is None:
+            raise ValueError("spiffe has a bundle, for client certificates, or jwks, or both")
+        return self
 
 
 class ApiKeyEntry(_Model):
@@ -186,7 +220,10 @@ class AccessDocument(_Model):
 
     version: Annotated[int, Field(ge=1, le=1)]
     issuers: list[
-        Annotated[KubernetesEntry | OidcEntry | ApiKeyIssuerEntry, Field(discriminator="type")]
+        Annotated[
+            KubernetesEntry | OidcEntry | SpiffeEntry | ApiKeyIssuerEntry,
+            Field(discriminator="type"),
+        ]
     ]
     grants: list[GrantEntry]
     tests: list[TestEntry] = []
@@ -224,8 +261,14 @@ def _first_error(error: ValidationError) -> str:
 def _refuse_ambiguity(file: AccessDocument) -> None:
     names = [issuer.name for issuer in file.issuers]
     urls = [issuer.issuer for issuer in file.issuers if isinstance(issuer, TokenIssuerEntry)]
+    domains = [i.trust_domain for i in file.issuers if isinstance(i, SpiffeEntry)]
     grants = [grant.name for grant in file.grants]
-    for what, values in (("issuer names", names), ("issuer URLs", urls), ("grant names", grants)):
+    for what, values in (
+        ("issuer names", names),
+        ("issuer URLs", urls),
+        ("trust domains", domains),
+        ("grant names", grants),
+    ):
         if len(set(values)) != len(values):
             raise AccessFileError(f"{what} are unique")
     for grant in file.grants:

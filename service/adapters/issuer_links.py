@@ -12,7 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from service.adapters.deadline import Watch
-from service.adapters.jwks_source import JwksSource
+from service.adapters.jwk_sets import parse_jwk_set
+from service.adapters.jwks_source import JwksSource, Parse
 from service.adapters.token_review import PATH as REVIEW_PATH
 from service.adapters.token_review import TokenReviews
 from service.adapters.upstream_link import UpstreamLink, UpstreamOptions, UpstreamResponse
@@ -45,16 +46,16 @@ class IssuerLinks:
 
     def __init__(self) -> None:
         self._watch = Watch()
-        self._sources: dict[Address, JwksSource] = {}
+        self._sources: dict[tuple[Address, Parse], JwksSource] = {}
         self._reviews: dict[tuple[Address, str], TokenReviews] = {}
 
-    def keys(self, address: Address) -> JwksSource:
+    def keys(self, address: Address, parse: Parse = parse_jwk_set) -> JwksSource:
         """Return the keys behind an address; nothing is fetched yet.
 
         Raises:
             OSError: The file with the certificate authorities cannot be read.
         """
-        if address not in self._sources:
+        if (address, parse) not in self._sources:
             link = self._link(address)
 
             def fetch() -> bytes:
@@ -67,8 +68,8 @@ class IssuerLinks:
                     raise UpstreamAnswerError("No JWK set.", reason="jwks_refused")
                 return response.read(_LARGEST_JWK_SET)
 
-            self._sources[address] = JwksSource(fetch)
-        return self._sources[address]
+            self._sources[address, parse] = JwksSource(fetch, parse=parse)
+        return self._sources[address, parse]
 
     def reviews(self, address: Address, audience: str) -> TokenReviews:
         """Return the reviewer behind a cluster's address.

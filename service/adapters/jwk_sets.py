@@ -4,7 +4,10 @@ A set is taken whole or refused whole. What is refused: anything but RSA, EC and
 signatures invites confusion of algorithms), keys for other uses, RSA below 2048 bits or with a small exponent, duplicate ``kid``, and
 sets too large to be honest.
 
-Source: RFC 7517; RFC 8725 §3.1, §3.5; security.md §2.2.
+The bundle of a SPIFFE trust domain is a JWK set too. There ``use`` says what a key is for, ``jwt-svid`` or ``x509-svid``; the latter are
+certificates, which are not looked at here.
+
+Source: RFC 7517; SPIFFE Trust Domain and Bundle §4; RFC 8725 §3.1, §3.5; security.md §2.2.
 """
 
 import json
@@ -52,12 +55,30 @@ class JwkSet:
         return self.keys.get(kid)
 
 
+def parse_spiffe_bundle(content: bytes) -> JwkSet:
+    """Return the keys that sign a trust domain's JWT-SVIDs.
+
+    Raises:
+        JwkSetError: It breaks a rule of this module.
+    """
+    entries = [
+        {**entry, "use": "sig"} if entry.get("use") == "jwt-svid" else entry
+        for entry in _entries(content)
+        if entry.get("use") != "x509-svid"
+    ]
+    return _key_set(entries)
+
+
 def parse_jwk_set(content: bytes) -> JwkSet:
     """Return the keys of a JWK set document.
 
     Raises:
         JwkSetError: It breaks a rule of this module.
     """
+    return _key_set(_entries(content))
+
+
+def _entries(content: bytes) -> list[dict[str, Any]]:
     try:
         document = parse_json(content)
     except BadJsonError:
@@ -65,6 +86,12 @@ def parse_jwk_set(content: bytes) -> JwkSet:
     entries = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not 0 < len(entries) <= _MOST_KEYS:
         raise JwkSetError(f"a JWK set has 'keys' with 1 to {_MOST_KEYS} members")
+    if not all(isinstance(e, dict) and isinstance(e.get("kid", ""), str) for e in entries):
+        raise JwkSetError("a key of a JWK set is an object with a string 'kid'")
+    return entries
+
+
+def _key_set(entries: list[dict[str, Any]]) -> JwkSet:
     keys: dict[str, VerifyingKey] = {}
     for entry in entries:
         kid, key = _parse_key(entry)
@@ -74,9 +101,7 @@ def parse_jwk_set(content: bytes) -> JwkSet:
     return JwkSet(keys)
 
 
-def _parse_key(entry: Any) -> tuple[str, VerifyingKey]:
-    if not isinstance(entry, dict) or not isinstance(entry.get("kid", ""), str):
-        raise JwkSetError("a key of a JWK set is an object with a string 'kid'")
+def _parse_key(entry: dict[str, Any]) -> tuple[str, VerifyingKey]:
     algorithms = _ALGORITHMS.get((str(entry.get("kty")), str(entry.get("crv", ""))))
     if algorithms is None:
         raise JwkSetError("a key is RSA, EC on P-256 or Ed25519")
@@ -90,7 +115,9 @@ def _parse_key(entry: Any) -> tuple[str, VerifyingKey]:
             raise JwkSetError("a key's 'alg' fits its type")
         algorithms = (named,)
     # Only public members are passed on, so that a private key published by mistake is not loaded.
-    public = {name: entry[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in entry}
+    public: dict[str, Any] = {
+        name: entry[name] for name in ("kty", "crv", "n", "e", "x", "y") if name in entry
+    }
     try:
         key = PyJWK(public, algorithm=algorithms[0])
     except (PyJWTError, ValueError, TypeError, KeyError, json.JSONDecodeError):

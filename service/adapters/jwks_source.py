@@ -25,14 +25,20 @@ GOOD_FOR = timedelta(hours=1)
 Fetch = Callable[[], bytes]
 """Returns a JWK set document. Raises ``UpstreamError``."""
 
+Parse = Callable[[bytes], JwkSet]
+"""Reads such a document. Raises ``JwkSetError``."""
+
 Monotonic = Callable[[], float]
 
 
 class JwksSource:
     """The keys of one issuer. Fulfils ``KeySource``."""
 
-    def __init__(self, fetch: Fetch, monotonic: Monotonic = time.monotonic) -> None:
+    def __init__(
+        self, fetch: Fetch, monotonic: Monotonic = time.monotonic, parse: Parse = parse_jwk_set
+    ) -> None:
         self._fetch = fetch
+        self._parse = parse
         self._monotonic = monotonic
         self._fetching = threading.Lock()
         self._keys: JwkSet | None = None
@@ -82,7 +88,7 @@ class JwksSource:
                 return False
             self._asked_at = self._monotonic()
             try:
-                self._keys = parse_jwk_set(self._fetch())
+                self._keys = self._parse(self._fetch())
                 self._fetched_at = self._monotonic()
                 self.problem = ""
             except (UpstreamError, JwkSetError) as error:

@@ -4,9 +4,10 @@ The checks, numbered; each block of code carries its number:
 
  1. three canonical base64url parts, 8 KiB at most
  2. header and claims are strict JSON objects; the header has ``alg``, ``kid`` and ``typ`` only, so nothing in it can name a key
- 3. the issuer is one of the access file's; no address found in a token is ever fetched
+ 3. the issuer is one of the access file's, named by ``iss``, or for a JWT-SVID by the trust domain of its ``sub``; no address found in a
+    token is ever fetched
  4. the key is that issuer's, named by ``kid``, and the algorithm is one that this key's type verifies
- 5. signature, ``iss``, ``exp``, ``nbf``, ``iat`` (10 s of leeway), by PyJWT
+ 5. signature, ``iss``, ``exp``, ``nbf``, ``iat`` (10 s of leeway), by PyJWT; a JWT-SVID needs neither ``iss`` nor ``iat``
  6. ``aud`` is exactly ours, and no other: a token that is good elsewhere could be replayed from there
  7. a life of at most 24 hours
  8. the identity follows from the claims, for Kubernetes from both of the places that state it
@@ -14,14 +15,14 @@ The checks, numbered; each block of code carries its number:
 
 All failures look alike from outside. A token that passed is remembered by its SHA-256 until it expires.
 
-Source: RFC 7519; RFC 8725; security.md §2.2, §5.1.
+Source: RFC 7519; RFC 8725; JWT-SVID §2 to §5; security.md §2.2, §5.1.
 """
 
 import base64
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -30,6 +31,7 @@ import jwt
 from jwt.exceptions import PyJWTError
 
 from service.adapters.jwk_sets import VerifyingKey
+from service.adapters.spiffe import trust_domain_of
 from service.adapters.token_review import TokenReviews
 from service.core.caller import Caller
 from service.core.clock import Clock
@@ -41,12 +43,18 @@ _LONGEST = 8 * 1024
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _HEADER_MEMBERS = {"alg", "kid", "typ"}
 _TYPES = (None, "JWT", "at+jwt")
+_TYPES_OF_SVIDS = (None, "JWT", "JOSE")
 _LEEWAY = timedelta(seconds=10)
 _LONGEST_LIFE = timedelta(hours=24)
 _REMEMBERED = 10_000
 _END_OF_TIME = 10**11
 _SUBJECT = re.compile(r"[A-Za-z0-9._@:/+=|-]{1,200}", re.ASCII)
+_REQUIRED = ["exp", "iat", "iss", "aud", "sub"]
+_REQUIRED_OF_SVIDS = ["exp", "aud", "sub"]
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
+
+Identified = tuple[str, tuple[str, ...]]
+"""An identity, and the names that it is made of."""
 
 
 class KeySource(Protocol):
@@ -65,16 +73,16 @@ class TokenIssuer:
     """An issuer of workload tokens.
 
     Attributes:
-        name: In front of the identities.
+        name: Of the entry in the access file.
         kind: How the identity follows from the claims.
-        issuer: The exact ``iss``.
+        issuer: The exact ``iss``; for SPIFFE the trust domain.
         audience: The exact ``aud``.
         keys: Its public keys.
         reviews: Whom to ask beside that whether a token is still good; None for nobody.
     """
 
     name: str
-    kind: Literal["kubernetes", "oidc"]
+    kind: Literal["kubernetes", "oidc", "spiffe"]
     issuer: str
     audience: str
     keys: KeySource
@@ -84,10 +92,9 @@ class TokenIssuer:
 class WorkloadTokens:
     """Verifies workload tokens of a fixed set of issuers."""
 
-    def __init__(self, issuers: Mapping[str, TokenIssuer], clock: Clock) -> None:
-        """Take the issuers by their ``iss``."""
-        self._issuers = issuers
-        self._named = {issuer.name: issuer for issuer in issuers.values()}
+    def __init__(self, issuers: Iterable[TokenIssuer], clock: Clock) -> None:
+        self._named = {issuer.name: issuer for issuer in issuers}
+        self._issuers = {(i.kind == "spiffe", i.issuer): i for i in self._named.values()}
         self._clock = clock
         self._seen: OrderedDict[bytes, Caller] = OrderedDict()
 
@@ -101,7 +108,7 @@ class WorkloadTokens:
         caller = self._verified(token.reveal())
         reviews = self._named[caller.issuer].reviews
         if reviews is not None:
-            reviews.check(token, _username(caller))  # 9
+            reviews.check(token, "system:serviceaccount:" + ":".join(caller.names))  # 9
         return caller
 
     def _verified(self, text: str) -> Caller:
@@ -120,22 +127,31 @@ class WorkloadTokens:
             raise _refused("malformed")
         header, claims, _ = (_decode(part) for part in text.split("."))
         unverified_header, unverified_claims = _object(header), _object(claims)  # 2
+        issuer = self._issuer(unverified_claims)  # 3
+        types = _TYPES_OF_SVIDS if issuer.kind == "spiffe" else _TYPES
         if (
             not set(unverified_header) <= _HEADER_MEMBERS
-            or unverified_header.get("typ") not in _TYPES
+            or unverified_header.get("typ") not in types
         ):
             raise _refused("header")
-        issuer = self._issuers.get(_text(unverified_claims.get("iss")))  # 3
-        if issuer is None:
-            raise _refused("issuer_unknown")
         verified = _check_signature(text, unverified_header, issuer)  # 4, 5
         if verified["aud"] not in (issuer.audience, [issuer.audience]):  # 6
             raise _refused("audience")
-        if verified["exp"] - verified["iat"] > _LONGEST_LIFE.total_seconds():  # 7
+        begin = verified.get("iat", self._clock().timestamp())
+        if verified["exp"] - begin > _LONGEST_LIFE.total_seconds():  # 7
             raise _refused("too_long_lived")
-        identity = _IDENTITY[issuer.kind](issuer, verified)  # 8
+        identity, names = _IDENTITY[issuer.kind](issuer, verified)  # 8
         expires_at = datetime.fromtimestamp(int(verified["exp"]), UTC)
-        return Caller(identity, issuer.name, "workload_token", expires_at)
+        return Caller(identity, issuer.name, "workload_token", expires_at, names)
+
+    def _issuer(self, unverified_claims: dict[str, Any]) -> TokenIssuer:
+        named = self._issuers.get((False, _text(unverified_claims.get("iss"))))
+        if named is None:
+            trust_domain = trust_domain_of(_text(unverified_claims.get("sub")))
+            named = self._issuers.get((True, trust_domain or ""))
+        if named is None:
+            raise _refused("issuer_unknown")
+        return named
 
 
 def _check_signature(text: str, header: dict[str, Any], issuer: TokenIssuer) -> dict[str, Any]:
@@ -148,15 +164,16 @@ def _check_signature(text: str, header: dict[str, Any], issuer: TokenIssuer) -> 
     algorithm = _text(header.get("alg"))
     if algorithm not in key.algorithms:
         raise _refused("algorithm")
+    names_itself = issuer.kind != "spiffe"
     try:
         claims: dict[str, Any] = jwt.decode(
             text,
             key.key.key,
             algorithms=[algorithm],
-            issuer=issuer.issuer,
+            issuer=issuer.issuer if names_itself else None,
             audience=issuer.audience,
             leeway=_LEEWAY,
-            options={"require": ["exp", "iat", "iss", "aud", "sub"]},
+            options={"require": _REQUIRED if names_itself else _REQUIRED_OF_SVIDS},
         )
     except (PyJWTError, ValueError, TypeError, OverflowError) as error:
         raise _refused(type(error).__name__) from None
@@ -172,14 +189,14 @@ def _is_moment(value: object) -> bool:
     return 0 <= value < _END_OF_TIME
 
 
-def _oidc_identity(issuer: TokenIssuer, claims: dict[str, Any]) -> str:
+def _oidc_identity(issuer: TokenIssuer, claims: dict[str, Any]) -> Identified:
     subject = _text(claims["sub"])
     if not _SUBJECT.fullmatch(subject):
         raise _refused("subject")
-    return f"{issuer.name}:{subject}"
+    return f"{issuer.name}:{subject}", (subject,)
 
 
-def _kubernetes_identity(issuer: TokenIssuer, claims: dict[str, Any]) -> str:
+def _kubernetes_identity(issuer: TokenIssuer, claims: dict[str, Any]) -> Identified:
     bound = claims.get("kubernetes.io")
     account = bound.get("serviceaccount") if isinstance(bound, dict) else None
     if not isinstance(bound, dict) or not isinstance(account, dict):
@@ -189,18 +206,20 @@ def _kubernetes_identity(issuer: TokenIssuer, claims: dict[str, Any]) -> str:
         raise _refused("kubernetes_claims")
     if claims["sub"] != f"system:serviceaccount:{namespace}:{name}":
         raise _refused("kubernetes_claims")
-    return f"{issuer.name}:{namespace}/{name}"
+    return f"{issuer.name}:{namespace}/{name}", (namespace, name)
 
 
-def _username(caller: Caller) -> str:
-    """Return what the cluster calls the service account of an identity ``<issuer>:<namespace>/<name>``."""
-    account = caller.identity.removeprefix(f"{caller.issuer}:")
-    return f"system:serviceaccount:{account.replace('/', ':')}"
+def _spiffe_identity(issuer: TokenIssuer, claims: dict[str, Any]) -> Identified:
+    subject = _text(claims["sub"])
+    if trust_domain_of(subject) != issuer.issuer:
+        raise _refused("subject")
+    return subject, (subject,)
 
 
-_IDENTITY: dict[str, Callable[[TokenIssuer, dict[str, Any]], str]] = {
+_IDENTITY: dict[str, Callable[[TokenIssuer, dict[str, Any]], Identified]] = {
     "oidc": _oidc_identity,
     "kubernetes": _kubernetes_identity,
+    "spiffe": _spiffe_identity,
 }
 
 

@@ -32,6 +32,10 @@ class UnauthenticatedError(BrokerError):
     """No proof of identity, or one that does not hold. The detail never says which check failed."""
 
 
+class TooManyFailuresError(BrokerError):
+    """Too many proofs of identity from one source did not hold."""
+
+
 class ForbiddenError(BrokerError):
     """Policy does not allow it."""
 

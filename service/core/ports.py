@@ -3,7 +3,7 @@
 Every method raises only the errors named in its docstring, whatever library is beneath it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
@@ -362,6 +362,23 @@ class Access(Protocol):
 
         Raises:
             UnauthenticatedError: It is nobody's.
+        """
+
+    def by_certificate(self, chain: Sequence[bytes]) -> Caller:
+        """Return the caller whose client certificate this is.
+
+        Args:
+            chain: In DER: the caller's own, then those that lead to its authority. The peer has shown that it has the key.
+
+        Raises:
+            UnauthenticatedError: It proves nothing.
+        """
+
+    def vouched(self, identity: str) -> Caller:
+        """Return the caller whose client certificate a trusted proxy has verified.
+
+        Raises:
+            UnauthenticatedError: No issuer of the access file gives such an identity.
         """
 
 

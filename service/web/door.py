@@ -15,7 +15,6 @@ from service.core.errors import BrokerError, UnauthenticatedError
 from service.core.gate import Call
 from service.web import problems
 from service.web.body import refuse_query
-from service.web.callers import authenticate
 from service.web.operations import Answered, Asked, Edge, Operation
 from service.web.problems import WrongFieldsError, WrongMediaTypeError
 from service.web.visit import Visit, begin_visit
@@ -74,11 +73,12 @@ class Door:
         Raises:
             LockedError: The broker is locked, which everybody is told.
             UnauthenticatedError: Nobody was proven; it is recorded.
+            TooManyFailuresError: Nobody was proven, once too often.
         """
         self._edge.keyring()
         access = self._edge.access()
         try:
-            caller = authenticate(request, access)
+            caller = self._edge.callers.authenticate(request, access)
         except UnauthenticatedError as error:
             self._edge.gate.record_unauthenticated(visit.request_id, error.reason)
             raise

@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from service.core.caller import Proof
 from service.core.clock import rfc3339
 from service.core.policy import ACTIONS, MAX_USES
 from service.core.records import Status, TokenStyle
@@ -297,7 +298,7 @@ class WhoamiDocument(Document):
 
     identity: str
     issuer: str
-    proof: Literal["workload_token", "api_key"]
+    proof: Proof
     expires_at: Time | None
     grants: list[GrantSummary]
     policy: Annotated[str, Field(description="SHA-256 of the access file in force.")]

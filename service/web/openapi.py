@@ -17,7 +17,7 @@ from service.web.problems import MEDIA_TYPE
 Json = dict[str, Any]
 _REF = "#/components/schemas/{model}"
 # Every operation may answer these, whatever it does.
-_COMMON_PROBLEMS = (400, 401, 403, 422, 500, 503)
+_COMMON_PROBLEMS = (400, 401, 403, 422, 429, 500, 503)
 _BODY_PROBLEMS = (413, 415)
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
@@ -36,12 +36,13 @@ def document(operations: Iterable[Operation]) -> Json:
             "version": __version__,
             "description": "One BigCommerce B2B Edition token per store, kept sealed; short-lived references for everybody else.",
         },
-        "security": [{"workloadToken": []}, {"brokerKey": []}],
+        "security": [{"workloadToken": []}, {"clientCertificate": []}, {"brokerKey": []}],
         "paths": paths,
         "components": {
             "schemas": _schemas(listed),
             "securitySchemes": {
                 "workloadToken": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "clientCertificate": {"type": "mutualTLS"},
                 "brokerKey": {"type": "apiKey", "in": "header", "name": "Broker-Key"},
             },
         },

@@ -13,6 +13,7 @@ from service.core.ports import AccessSource, KeyringSource
 from service.core.proxy import Proxy
 from service.core.references import References
 from service.core.stores import Stores
+from service.web.callers import Callers
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Edge:
 
     Attributes:
         access: Gives the access file's snapshot in force.
+        callers: Finds out who is calling.
         keyring: Asked before anything else, so that a locked broker says so to everybody.
         gate: Records who could not prove who they are.
         stores: Use cases.
@@ -32,6 +34,7 @@ class Edge:
     """
 
     access: AccessSource
+    callers: Callers
     keyring: KeyringSource
     gate: Gate
     stores: Stores

@@ -42,6 +42,7 @@ PROBLEMS: dict[type[BrokerError], Problem] = {
     errors.MalformedError: Problem("malformed", 400, "Malformed request", "http_request_error"),
     errors.AmbiguousTargetError: Problem("ambiguous_target", 400, "Ambiguous target"),
     errors.UnauthenticatedError: Problem("unauthenticated", 401, "Not authenticated"),
+    errors.TooManyFailuresError: Problem("too_many_failures", 429, "Slow down"),
     errors.ForbiddenError: Problem("forbidden", 403, "Not allowed"),
     errors.NeverProxiedError: Problem("never_proxied", 403, "Never forwarded"),
     errors.ScopeError: Problem("outside_request_scope", 403, "Outside the request scope"),

@@ -1,8 +1,10 @@
-"""What WSGI does not standardise, read here and nowhere else: the raw request target, and a body that breaks its framing.
+"""What WSGI does not standardise, read here and nowhere else: the raw target, the peer's certificate, a body that breaks its framing.
 
 Another WSGI server can be put beneath the same app by changing this module.
 """
 
+import ssl
+import sys
 from collections.abc import Iterator
 from wsgiref.types import WSGIEnvironment
 
@@ -13,6 +15,7 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from service.core.errors import MalformedError
 
 _CHUNK_BYTES = 64 * 1024
+_DER = 2  # as _ssl.ENCODING_DER
 
 
 def raw_target(environ: WSGIEnvironment) -> str:
@@ -25,6 +28,26 @@ def raw_target(environ: WSGIEnvironment) -> str:
     if not isinstance(target, str):
         raise MalformedError("The request target is not readable.", reason="no_raw_target")
     return target
+
+
+def peer_certificates(environ: WSGIEnvironment) -> tuple[bytes, ...]:
+    """Return the certificates that the peer of the TLS connection sent, in DER and its own first; none if it sent none."""
+    peer = environ.get("gunicorn.socket")
+    if not isinstance(peer, ssl.SSLSocket):
+        return ()
+    own = peer.getpeercert(binary_form=True)
+    if own is None:
+        return ()
+    if sys.version_info >= (3, 13):
+        return tuple(peer.get_unverified_chain())
+    # Python 3.11 and 3.12 have it too, under a name that is not public yet.
+    chain = peer._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # noqa: SLF001 — see above
+    return tuple(link.public_bytes(_DER) for link in chain)
+
+
+def peer_address(environ: WSGIEnvironment) -> str:
+    """Return the address of the connection's peer; empty for one that has none. What a header says of it is not looked at."""
+    return str(environ.get("REMOTE_ADDR") or "")
 
 
 def whole_body(request: Request, limit: int) -> bytes:

@@ -250,10 +250,10 @@ class CountedKeys:
 
 
 def _verifier(company: KeySource, cluster: KeySource) -> WorkloadTokens:
-    issuers = {
-        COMPANY: TokenIssuer("corp", "oidc", COMPANY, AUDIENCE, company),
-        CLUSTER: TokenIssuer("k8s", "kubernetes", CLUSTER, AUDIENCE, cluster),
-    }
+    issuers = [
+        TokenIssuer("corp", "oidc", COMPANY, AUDIENCE, company),
+        TokenIssuer("k8s", "kubernetes", CLUSTER, AUDIENCE, cluster),
+    ]
     return WorkloadTokens(issuers, lambda: datetime.now(UTC))
 
 

@@ -9,7 +9,7 @@ from gunicorn.config import Config
 from gunicorn.workers.gthread import ThreadWorker
 
 from service.adapters.metrics import MULTIPROCESS
-from service.server import BrokerServer, _open_ops_port, _tls_context, gunicorn_options
+from service.server import BrokerServer, _open_ops_port, _Tls, gunicorn_options
 from service.settings import Settings
 
 
@@ -52,12 +52,60 @@ def test_tls_is_on_only_with_a_certificate() -> None:
     plain = gunicorn_options(_settings())
     secure = gunicorn_options(_settings(tls_cert_file="c.pem", tls_key_file="k.pem"))
 
-    context = secure["ssl_context"](Config(), lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+    context = _Tls()(Config(), _new_context)
 
-    assert not {"certfile", "ssl_context"} & set(plain)
+    assert not {"certfile", "ssl_context", "ca_certs", "cert_reqs"} & set(plain)
     assert (secure["certfile"], secure["keyfile"]) == ("c.pem", "k.pem")
-    assert secure["ssl_context"] is _tls_context
-    assert context.minimum_version is ssl.TLSVersion.TLSv1_3
+    assert isinstance(secure["ssl_context"], _Tls)
+    assert (context.minimum_version, context.num_tickets) == (ssl.TLSVersion.TLSv1_3, 0)
+
+
+def test_a_client_may_bring_a_certificate_only_where_authorities_are_named() -> None:
+    """And never has to: a token proves an identity too."""
+    files = {"tls_cert_file": "c.pem", "tls_key_file": "k.pem"}
+
+    without = gunicorn_options(_settings(**files))
+    named = gunicorn_options(_settings(**files, tls_client_ca_file="ca.pem"))
+
+    assert "ca_certs" not in without
+    assert (named["ca_certs"], named["cert_reqs"]) == ("ca.pem", ssl.CERT_OPTIONAL)
+
+
+def test_a_tls_context_is_kept_until_one_of_its_files_changes(tmp_path: Path) -> None:
+    """Making one for every connection would cost milliseconds; keeping one for ever would miss a renewed certificate."""
+    path = tmp_path / "tls.crt"
+    path.write_text("one", "utf-8")
+    tls = _Tls(str(path))
+
+    first, same = tls(Config(), _new_context), tls(Config(), _new_context)
+    path.write_text("another", "utf-8")
+    renewed = tls(Config(), _new_context)
+
+    assert same is first
+    assert renewed is not first
+
+
+def test_tls_files_that_do_not_fit_yet_leave_the_old_context_in_force(tmp_path: Path) -> None:
+    """A certificate is replaced before its key; at the start there is nothing to fall back to."""
+    path = tmp_path / "tls.crt"
+    path.write_text("one", "utf-8")
+    tls = _Tls(str(path))
+    first = tls(Config(), _new_context)
+    path.write_text("another", "utf-8")
+
+    kept = tls(Config(), _misfit)
+
+    assert kept is first
+    with pytest.raises(ssl.SSLError):
+        _Tls(str(path))(Config(), _misfit)
+
+
+def _new_context() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+
+def _misfit() -> ssl.SSLContext:
+    raise ssl.SSLError("key values mismatch")
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:0", "[::1]:0"])

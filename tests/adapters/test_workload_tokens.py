@@ -48,7 +48,7 @@ def test_a_token_of_each_algorithm_proves_its_subject(
     caller = tokens.verify(Secret(token(algorithm, payload)))
 
     ends = datetime.fromtimestamp(payload["exp"], UTC)
-    assert caller == Caller("corp:ops-anna", "corp", "workload_token", ends)
+    assert caller == Caller("corp:ops-anna", "corp", "workload_token", ends, ("ops-anna",))
 
 
 def test_a_service_accounts_token_proves_namespace_and_name(tokens: WorkloadTokens) -> None:
@@ -89,7 +89,7 @@ def test_usual_headers_are_accepted(tokens: WorkloadTokens, header: dict[str, An
 def test_a_token_that_names_no_key_gets_the_only_one_there_is() -> None:
     """With one key nothing can be confused."""
     only = parse_jwk_set(jwk_set(public_jwk("rsa", RSA_KEY)))
-    one = WorkloadTokens({COMPANY: TokenIssuer("corp", "oidc", COMPANY, AUDIENCE, only)}, _now)
+    one = WorkloadTokens([TokenIssuer("corp", "oidc", COMPANY, AUDIENCE, only)], _now)
 
     assert one.verify(Secret(token(kid=None))).identity == "corp:ops-anna"
 
@@ -142,7 +142,7 @@ def test_only_so_many_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_keys_of_one_issuer_do_not_verify_for_another() -> None:
     """An issuer is known by its own set."""
     alone = parse_jwk_set(jwk_set(public_jwk("ec", RSA_KEY)))
-    issuers = {COMPANY: TokenIssuer("corp", "oidc", COMPANY, AUDIENCE, alone)}
+    issuers = [TokenIssuer("corp", "oidc", COMPANY, AUDIENCE, alone)]
 
     with pytest.raises(UnauthenticatedError) as caught:
         WorkloadTokens(issuers, _now).verify(Secret(token("RS256", kid="rsa")))

@@ -49,10 +49,11 @@ def jwk_set(*keys: dict[str, Any]) -> bytes:
 KEYS: JwkSet = parse_jwk_set(
     jwk_set(public_jwk("rsa", RSA_KEY), public_jwk("ec", EC_KEY), public_jwk("ed", ED_KEY))
 )
-ISSUERS = {
-    COMPANY: TokenIssuer("corp", "oidc", COMPANY, AUDIENCE, KEYS),
-    CLUSTER: TokenIssuer("k8s", "kubernetes", CLUSTER, AUDIENCE, KEYS),
-}
+ISSUERS = (
+    TokenIssuer("corp", "oidc", COMPANY, AUDIENCE, KEYS),
+    TokenIssuer("k8s", "kubernetes", CLUSTER, AUDIENCE, KEYS),
+    TokenIssuer("mesh", "spiffe", "prod.example", AUDIENCE, KEYS),
+)
 KIDS = {"RS256": "rsa", "PS256": "rsa", "ES256": "ec", "EdDSA": "ed"}
 
 

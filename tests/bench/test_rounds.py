@@ -52,16 +52,24 @@ def test_cpu_is_shared_among_all_answers_and_throughput_counts_those_in_time() -
 
 
 @pytest.mark.parametrize(
-    ("redeem", "rss", "reference_bytes", "missed"),
-    [(0.9, 80, 600, 0), (0.8, 80, 600, 2), (0.9, 91, 600, 1), (0.9, 80, 701, 1)],
+    ("redeem", "rss", "reference_bytes", "seen_share", "missed"),
+    [
+        (0.9, 80, 600, 0.04, 0),
+        (0.8, 80, 600, 0.04, 2),
+        (0.9, 91, 600, 0.04, 1),
+        (0.9, 80, 701, 0.04, 1),
+        (0.9, 80, 600, 0.06, 1),
+    ],
 )
 def test_the_report_says_which_aims_are_missed(
-    redeem: float, rss: int, reference_bytes: float, missed: int
+    redeem: float, rss: int, reference_bytes: float, seen_share: float, missed: int
 ) -> None:
     """Each aim has its line, and only those that are missed say so."""
-    findings = Findings(_samples(redeem), [Resident(rss * MIB, 50 * MIB)], reference_bytes)
+    samples = _samples(redeem)
+    seen = seen_share * samples[0].worker_cpu_us
+    findings = Findings(samples, [Resident(rss * MIB, 50 * MIB)], reference_bytes, seen)
 
     text = as_text(findings)
 
     assert text.count("MISSED") == missed
-    assert text.count("(aim: ") == 4
+    assert text.count("(aim: ") == 5

@@ -13,6 +13,7 @@ PROBLEMS = {
     "malformed": (400, "Malformed request"),
     "ambiguous_target": (400, "Ambiguous target"),
     "unauthenticated": (401, "Not authenticated"),
+    "too_many_failures": (429, "Slow down"),
     "forbidden": (403, "Not allowed"),
     "never_proxied": (403, "Never forwarded"),
     "outside_request_scope": (403, "Outside the request scope"),

@@ -6,8 +6,10 @@ from werkzeug.test import TestResponse
 
 from service.core.explaining import Explaining
 from service.core.ports import Access
+from service.web.callers import Callers
 from service.web.edge import Edge, create_app
-from tests.support.access import FakeAccess, token_of
+from service.web.failure_limit import FailureLimit
+from tests.support.access import PROXY, FakeAccess, token_of
 from tests.support.upstream import EMAIL, PASSWORD
 from tests.support.world import MINTER, OPERATOR, STORE, WORKER, World
 from tests.web.contract import CheckedClient
@@ -20,13 +22,17 @@ COMPANIES = "/v1/proxy/api/v3/io/companies"
 class Api:
     """The HTTP edge on top of a world, with everything that it told the outside."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, failures_per_minute: int = 100_000) -> None:
         self.world = world
+        self.seconds = 0.0
         self.access = FakeAccess()
         self.observed: list[tuple[str, str, int]] = []
         self.app = create_app(
             Edge(
                 access=self._snapshot,
+                callers=Callers(
+                    frozenset({PROXY}), FailureLimit(failures_per_minute, self.monotonic)
+                ),
                 keyring=world.keyring,
                 gate=world.gate,
                 stores=world.stores,
@@ -77,6 +83,10 @@ class Api:
         """Send a request through the proxy with a fresh reference."""
         reference = {"Broker-Reference": self.mint()["reference"]}
         return self.ask(method, path, WORKER, reference | (headers or {}), **options)
+
+    def monotonic(self) -> float:
+        """Return the seconds on the clock of the limit on failures; the test moves it."""
+        return self.seconds
 
     def _snapshot(self) -> Access:
         if self.failure is not None:

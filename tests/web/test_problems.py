@@ -16,6 +16,7 @@ NAMES = {
     errors.MalformedError: "malformed",
     errors.AmbiguousTargetError: "ambiguous_target",
     errors.UnauthenticatedError: "unauthenticated",
+    errors.TooManyFailuresError: "too_many_failures",
     errors.ForbiddenError: "forbidden",
     errors.NeverProxiedError: "never_proxied",
     errors.ScopeError: "outside_request_scope",
