@@ -13,12 +13,15 @@ from service.adapters.access_source import AccessFile
 from service.adapters.audit_file import AuditFile
 from service.adapters.background import Background, Regularly
 from service.adapters.deadline import Watch
+from service.adapters.deprecations import Deprecations
 from service.adapters.issuer_links import IssuerLinks
 from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.metrics import Metrics
 from service.adapters.redis_link import RedisLink, RedisOptions
+from service.adapters.redis_maintenance import RedisMaintenance
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
+from service.adapters.stores_dir import StoresDirectory
 from service.adapters.upstream import B2BUpstream
 from service.adapters.upstream_link import UpstreamLink, UpstreamOptions
 from service.core.cleaning import Cleaner
@@ -26,12 +29,18 @@ from service.core.errors import BrokerError
 from service.core.explaining import Explaining
 from service.core.gate import Gate
 from service.core.issuing import Issuer, Naming
+from service.core.login_pause import LoginPause
+from service.core.maintenance import Maintenance
+from service.core.provision import Provision, Times
 from service.core.proxy import Proxy
 from service.core.references import References
+from service.core.repair import Repair
+from service.core.store_reader import StoreReader
 from service.core.stores import Stores
 from service.core.token_cache import TokenCache
 from service.settings import Settings
 from service.web.callers import Callers
+from service.web.crowd import Crowd
 from service.web.edge import Edge
 from service.web.failure_limit import FailureLimit
 from service.web.ops import Check
@@ -40,6 +49,7 @@ _REDIS_TIMEOUT = timedelta(milliseconds=450)
 _MARGIN = timedelta(seconds=10)
 _PATIENCE = timedelta(seconds=10)
 _RELOAD_EVERY = timedelta(seconds=2)
+_MAINTAIN_EVERY = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,7 @@ class Broker:
     edge: Edge
     checks: tuple[Check, ...]
     metrics: Metrics
-    background: Background
+    backgrounds: tuple[Background, ...]
 
 
 def now() -> datetime:
@@ -74,41 +84,85 @@ def build_broker(settings: Settings) -> Broker:
     keyring = KeyringDirectory(settings.keyring_dir)
     audit = AuditFile(settings.audit_file)
     link = RedisLink.connect(_redis_options(settings))
-    upstream = B2BUpstream(_upstream_link(settings), metrics.upstream_call)
+    upstream = B2BUpstream(
+        _upstream_link(settings), metrics.upstream_call, Deprecations(metrics.upstream_announced)
+    )
     gate = Gate(audit, now)
-    tables = (RedisStores(link), RedisReferences(link))
+    table, references_table, agreed = (
+        RedisStores(link),
+        RedisReferences(link),
+        RedisMaintenance(link),
+    )
+    mounted = StoresDirectory(settings.stores_dir)
+    reader = StoreReader(table, metrics, settings.instance, now)
     references = References(
         gate=gate,
         keyring=keyring,
-        table=tables[1],
+        table=references_table,
         observer=metrics,
         tokens=TokenCache(),
         instance=settings.instance,
         clock=now,
     )
-    cleaner = Cleaner(tables[0], upstream, settings.instance, now)
+    cleaner = Cleaner(table, upstream, settings.instance, settings.name_prefix, now)
     issuer = Issuer(
-        table=tables[0],
+        table=table,
         upstream=upstream,
         cleaner=cleaner,
+        pause_logins=LoginPause(agreed, metrics, now),
         observer=metrics,
         naming=Naming(settings.instance, settings.name_prefix),
         lease_span=2 * settings.upstream_timeout + _MARGIN,
+        previous_for=settings.previous_token_span,
+        clock=now,
+        pause=pause,
+    )
+    provision = Provision(
+        reader=reader,
+        table=table,
+        agreed=agreed,
+        upstream=upstream,
+        issuer=issuer,
+        mounted=mounted,
+        instance=settings.instance,
+        times=Times(settings.upstream_timeout + _PATIENCE, settings.previous_token_span),
         clock=now,
         pause=pause,
     )
     stores = Stores(
         gate=gate,
         keyring=keyring,
-        table=tables[0],
-        references=tables[1],
+        reader=reader,
+        table=table,
+        references=references_table,
+        provision=provision,
         cleaner=cleaner,
-        issuer=issuer,
         observer=metrics,
         instance=settings.instance,
-        patience=settings.upstream_timeout + _PATIENCE,
         clock=now,
-        pause=pause,
+    )
+    repair = Repair(
+        gate=gate,
+        keyring=keyring,
+        reader=reader,
+        agreed=agreed,
+        upstream=upstream,
+        provision=provision,
+        observer=metrics,
+        instance=settings.instance,
+    )
+    maintenance = Maintenance(
+        gate=gate,
+        keyring=keyring,
+        reader=reader,
+        table=table,
+        agreed=agreed,
+        provision=provision,
+        cleaner=cleaner,
+        mounted=mounted,
+        observer=metrics,
+        instance=settings.instance,
+        clock=now,
     )
     edge = Edge(
         access=access,
@@ -120,9 +174,10 @@ def build_broker(settings: Settings) -> Broker:
         gate=gate,
         stores=stores,
         references=references,
-        proxy=Proxy(references, upstream, gate, metrics),
+        proxy=Proxy(references, upstream, repair, gate, metrics),
         explaining=Explaining(gate),
         base_url=settings.upstream_url,
+        crowd=Crowd(settings.threads),
         observe=metrics.request,
     )
     checks = (
@@ -131,14 +186,19 @@ def build_broker(settings: Settings) -> Broker:
         Check("audit", lambda: _quietly(audit.probe)),
         Check("access_file", lambda: access.problem, vital=False),
         Check("issuers", links.problems, vital=False),
+        Check("stores_dir", lambda: mounted.problem, vital=False),
     )
-    background = Background(
-        (
-            Regularly("access file", _RELOAD_EVERY, access.reload),
-            Regularly("issuers' keys", _RELOAD_EVERY, links.refresh),
-        )
+    backgrounds = (
+        Background(
+            (
+                Regularly("access file", _RELOAD_EVERY, access.reload),
+                Regularly("issuers' keys", _RELOAD_EVERY, links.refresh),
+            )
+        ),
+        # A thread of its own, because it may wait for the upstream.
+        Background((Regularly("maintenance", _MAINTAIN_EVERY, maintenance.run),)),
     )
-    return Broker(edge, checks, metrics, background)
+    return Broker(edge, checks, metrics, backgrounds)
 
 
 def _redis_options(settings: Settings) -> RedisOptions:

@@ -146,6 +146,20 @@ class Settings(BaseSettings):
             description="In front of the names of the tokens it makes; empty for `b2b-broker/<instance>`.",
         ),
     ] = ""
+    stores_dir: Annotated[
+        str,
+        Field(
+            description="Directory with mounted credentials: `<store hash>/email` and `password`, or `access_token`; empty for none."
+        ),
+    ] = ""
+    previous_token_seconds: Annotated[
+        int,
+        Field(
+            ge=60,
+            le=30 * 86_400,
+            description="How long the token before a new one is kept, for requests under way and for a rollback.",
+        ),
+    ] = 3600
     tls_cert_file: Annotated[
         str,
         Field(description="Certificate chain of the API; empty for plain HTTP (behind a mesh)."),
@@ -200,6 +214,11 @@ class Settings(BaseSettings):
     def upstream_timeout(self) -> timedelta:
         """For one whole exchange."""
         return timedelta(seconds=self.upstream_timeout_seconds)
+
+    @property
+    def previous_token_span(self) -> timedelta:
+        """How long the token before a new one is kept."""
+        return timedelta(seconds=self.previous_token_seconds)
 
     @property
     def trusted_proxy_identities(self) -> frozenset[str]:

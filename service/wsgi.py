@@ -5,5 +5,6 @@ from service.settings import load_settings
 from service.web.edge import create_app
 
 broker = build_broker(load_settings())
-broker.background.start()
+for background in broker.backgrounds:
+    background.start()
 application = create_app(broker.edge)

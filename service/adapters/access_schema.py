@@ -53,9 +53,11 @@ def _checked_caller(pattern: str) -> str:
 
 
 def _checked_issuer(name: str) -> str:
-    if name == "spiffe":
-        # An issuer of this name could make up the identities of any trust domain.
-        raise ValueError("identities that begin with 'spiffe:' are those of trust domains")
+    if name in ("spiffe", "broker"):
+        # An issuer of such a name could make up the identities of any trust domain, or the broker's own.
+        raise ValueError(
+            "'spiffe:' and 'broker:' begin the identities of trust domains and of the broker itself"
+        )
     return name
 
 

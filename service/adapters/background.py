@@ -8,6 +8,8 @@ from datetime import timedelta
 
 import structlog
 
+from service.core.errors import BrokerError
+
 Task = Callable[[], None]
 
 
@@ -34,7 +36,8 @@ class Background:
 
     def start(self) -> None:
         """Start the thread; it never keeps the process from ending."""
-        threading.Thread(target=self._run, name="background", daemon=True).start()
+        name = ", ".join(regularly.name for regularly in self._tasks)
+        threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def _run(self) -> None:
         due = dict.fromkeys(range(len(self._tasks)), 0.0)
@@ -49,5 +52,9 @@ class Background:
         """Run a task; whatever it did not handle is logged, and the others go on."""
         try:
             regularly.task()
+        except BrokerError as error:
+            structlog.get_logger().warning(
+                "task_deferred", task=regularly.name, reason=error.reason
+            )
         except Exception as error:  # noqa: BLE001 — a defect in one task must not end the others
             structlog.get_logger().error("task_failed", task=regularly.name, exc_info=error)

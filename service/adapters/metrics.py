@@ -5,6 +5,7 @@ exposition sums over the workers.
 """
 
 import os
+from collections.abc import Mapping
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -77,6 +78,29 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemax",
         )
+        self._paused = Gauge(
+            "b2b_broker_issuing_paused",
+            "1 while no password is sent, because many stores' credentials were refused within a minute.",
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self._stores = Gauge(
+            "b2b_broker_stores",
+            "Stores of the whole installation, by status and by the style of their token.",
+            ["status", "style"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self._announced = {
+            kind: Gauge(
+                f"b2b_broker_upstream_{kind}_timestamp_seconds",
+                f"When the {word} that the upstream announces in its answers takes effect; 0 while it announces none.",
+                registry=registry,
+                multiprocess_mode="max",
+            )
+            for kind, word in (("deprecation", "deprecation"), ("sunset", "end"))
+        }
+        self._counted: set[tuple[str, str]] = set()
         build = Gauge(
             "b2b_broker_build_info",
             "Always 1; the version is the label.",
@@ -103,6 +127,20 @@ class Metrics:
     def upstream_call(self, operation: str, outcome: str) -> None:
         """Count one of the broker's own calls to the upstream."""
         self._child(self._upstream, "upstream", operation, outcome).inc()
+
+    def issuing_paused(self, *, paused: bool) -> None:
+        """See ``Observer.issuing_paused``."""
+        self._paused.set(int(paused))
+
+    def stores_counted(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """See ``Observer.stores_counted``."""
+        self._counted.update(counts)
+        for key in self._counted:
+            self._stores.labels(*key).set(counts.get(key, 0))
+
+    def upstream_announced(self, kind: str, moment: float) -> None:
+        """Note when something that the upstream announces takes effect."""
+        self._announced[kind].set(moment)
 
     def access_reload(self, taken: bool) -> None:  # noqa: FBT001 — the answer to one question
         """Count a new version of the access file."""

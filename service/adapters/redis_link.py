@@ -63,12 +63,15 @@ class RedisOptions:
 class Partition:
     """The keys of one partition."""
 
-    __slots__ = ("epochs", "prefix", "stores")
+    __slots__ = ("census", "due", "epochs", "prefix", "refused", "stores")
 
     def __init__(self, tag: str) -> None:
         self.prefix = f"b2b-broker:{{p{tag}}}:"
         self.epochs = f"{self.prefix}epochs"
         self.stores = f"{self.prefix}stores"
+        self.due = f"{self.prefix}due"
+        self.census = f"{self.prefix}census"
+        self.refused = f"{self.prefix}refused"
 
     def key(self, kind: str, name: str) -> str:
         """Return the key of one thing of this partition."""

@@ -48,7 +48,7 @@ class RedisStores:
         ]
         fence = self._link.run(
             self._begin,
-            [*keys, where.stores],
+            [*keys, where.stores, where.due],
             [
                 start.owner,
                 span // timedelta(milliseconds=1),
@@ -57,6 +57,7 @@ class RedisStores:
                 start.attempt_id,
                 start.intent or b"",
                 start.store_hash,
+                to_millis(start.ends_at),
             ],
         )
         return None if fence is None else int(fence)

@@ -5,10 +5,16 @@ The token endpoints live beneath ``/api/io`` without a version (upstream.md §1)
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
+from service.adapters.deprecations import Deprecations, Kind
 from service.adapters.upstream_link import UpstreamLink, UpstreamResponse
-from service.core.errors import BrokerError, CredentialRefusedError, UpstreamAnswerError
+from service.core.errors import (
+    BrokerError,
+    CredentialRefusedError,
+    UpstreamAnswerError,
+    UpstreamError,
+)
 from service.core.ports import ProxyRequest, ProxyResponse
 from service.core.records import TokenStyle, token_headers
 from service.core.secret import Secret
@@ -29,10 +35,16 @@ Answer = TypeVar("Answer")
 class B2BUpstream:
     """The upstream's API, as far as the broker itself uses it, and the way through for the proxy."""
 
-    def __init__(self, link: UpstreamLink, observe: Callable[[str, str], None]) -> None:
-        """Take the link, and whom to tell the outcome of each of the broker's own calls (operation, outcome)."""
+    def __init__(
+        self,
+        link: UpstreamLink,
+        observe: Callable[[str, str], None],
+        deprecations: Deprecations,
+    ) -> None:
+        """Take the link, whom to tell the outcome of each of the broker's own calls (operation, outcome), and who reads announcements."""
         self._link = link
         self._observe = observe
+        self._deprecations = deprecations
 
     def issue(self, store_hash: str, email: Secret, password: Secret, name: str) -> Secret:
         """See ``Upstream.issue``."""
@@ -52,9 +64,24 @@ class B2BUpstream:
         )
 
     def check(self, store_hash: str, style: TokenStyle, token: Secret) -> None:
-        """See ``Upstream.check``."""
+        """See ``Upstream.check``. A pair of token and store hash that do not match is answered with a server error (upstream.md §2.1)."""
         headers = _revealed(token_headers(style, store_hash, token))
-        self._call("check", _request("GET", _HARMLESS_READ, headers, None), _own_success)
+        try:
+            self._call("check", _request("GET", _HARMLESS_READ, headers, None), _own_success)
+        except UpstreamAnswerError:
+            if style == "x_auth_token" and self._answers_others():
+                raise _not_accepted() from None
+            raise
+
+    def _answers_others(self) -> bool:
+        """Tell whether the upstream is well enough to refuse a request that carries no token at all."""
+        try:
+            self._call("probe", _request("GET", _HARMLESS_READ, {}, None), _own_success)
+        except CredentialRefusedError:
+            return True
+        except UpstreamError:
+            return False
+        return False
 
     def tokens(self, token: Secret) -> Iterator[tuple[int, str]]:
         """See ``Upstream.tokens``. The answers hold every token of the store in clear; only ids and names leave this method."""
@@ -84,7 +111,15 @@ class B2BUpstream:
 
     def exchange(self, request: ProxyRequest) -> ProxyResponse:
         """See ``Upstream.exchange``."""
-        return self._link.exchange(request)
+        response = self._link.exchange(request)
+        self._note(response)
+        return response
+
+    def _note(self, response: UpstreamResponse) -> None:
+        for kind in get_args(Kind):
+            value = response.header(kind)
+            if value is not None:
+                self._deprecations.note(kind, value)
 
     def _call(
         self,
@@ -97,8 +132,9 @@ class B2BUpstream:
     ) -> Answer:
         try:
             response = self._link.exchange(request, fresh=fresh)
+            self._note(response)
             body = response.read(limit)
-            answer = understand(response.status, body, _retry_after(response))
+            answer = understand(response.status, body, response.header("retry-after"))
         except BrokerError as error:
             self._observe(operation, error.reason)
             raise
@@ -121,16 +157,16 @@ def _revealed(headers: dict[str, Secret]) -> dict[str, str]:
     return {name: secret.reveal() for name, secret in headers.items()}
 
 
-def _retry_after(response: UpstreamResponse) -> str | None:
-    return next((v for name, v in response.headers if name.lower() == "retry-after"), None)
-
-
 def _own_success(status: int, answer: bytes, wait: str | None) -> dict[str, Any]:
     if credential_rejected(status, answer):
-        raise CredentialRefusedError(
-            "The upstream does not accept the token.", reason="token_rejected"
-        )
+        raise _not_accepted()
     return success(status, answer, wait)
+
+
+def _not_accepted() -> CredentialRefusedError:
+    return CredentialRefusedError(
+        "The upstream does not accept the token.", reason="token_rejected"
+    )
 
 
 def _token_rows(status: int, answer: bytes, wait: str | None) -> tuple[list[Any], int | None]:

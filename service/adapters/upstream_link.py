@@ -95,6 +95,11 @@ class UpstreamResponse:
             (n, v) for n, v in listed if n.lower() not in ("content-encoding", "content-length")
         ]
 
+    def header(self, name: str) -> str | None:
+        """Return a header's value, several of one name joined by commas; None if there is none."""
+        value: str | None = self._response.headers.get(name)
+        return value
+
     def chunks(self) -> Iterator[bytes]:
         """See ``ProxyResponse.chunks``."""
         try:

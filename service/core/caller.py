@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-Proof = Literal["workload_token", "api_key", "client_certificate", "forwarded_certificate"]
+Proof = Literal["workload_token", "api_key", "client_certificate", "forwarded_certificate", "own"]
+"""``own`` is the broker itself, in its own maintenance; no request ever comes with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,19 @@
 Whatever token of ours still works does the deleting, the newest first. A token that the upstream refuses counts as dead only when a
 harmless read with it is refused as well: one refusal may have another reason (upstream.md §2.3).
 
+Only a name that a signed intent proves to be ours, or that the signed record holds as retired, is ever deleted.
+
 Source: DESIGN §5.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from service.core.clock import Clock
 from service.core.errors import CredentialRefusedError, StoreNotActiveError, UpstreamRefusedError
 from service.core.keyring import Keyring
-from service.core.orphans import delete_named, is_over, read_intent
+from service.core.orphans import Intent, delete_named, is_over, read_intent
 from service.core.ports import StoreTable, Upstream
 from service.core.records import StoreRecord, open_token
 from service.core.secret import Secret
@@ -32,17 +36,59 @@ class Sweep:
     unsettled: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """An abandoned attempt, and what is known of its token.
+
+    Attributes:
+        attempt: Its id.
+        token_name: The name that its token has, if there is one.
+        started_at: When.
+        alive: Whether there is such a token upstream; None if that cannot be looked up.
+    """
+
+    attempt: str
+    token_name: str
+    started_at: datetime
+    alive: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is upstream that the broker does not keep.
+
+    Attributes:
+        orphans: Abandoned attempts. Their tokens are ours, and can be deleted.
+        unproven: Tokens whose names look like ours and that nothing proves to be ours; they are never deleted.
+    """
+
+    orphans: tuple[Orphan, ...]
+    unproven: tuple[str, ...]
+
+
 class Cleaner:
     """Deletes tokens of one store at a time."""
 
-    def __init__(self, table: StoreTable, upstream: Upstream, instance: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        table: StoreTable,
+        upstream: Upstream,
+        instance: str,
+        token_prefix: str,
+        clock: Clock,
+    ) -> None:
+        """Take the parts; ``token_prefix`` is in front of the names of our tokens."""
         self._table = table
         self._upstream = upstream
         self._instance = instance
+        self._token_prefix = token_prefix
         self._clock = clock
 
-    def clean(self, keyring: Keyring, record: StoreRecord, line: bytes) -> None:
+    def clean(self, keyring: Keyring, record: StoreRecord, line: bytes) -> bool:
         """Delete the tokens of earlier attempts and the retired ones of an active store; ``line`` is its stored record.
+
+        Returns:
+            Whether nothing is left to be deleted.
 
         Raises:
             UpstreamError: The upstream did not do it; everything is still written down for the next time.
@@ -51,9 +97,13 @@ class Cleaner:
         retired = {token.name for token in record.retired}
         kept = {token.name for token in (record.token, record.previous) if token}
         sweep = self._sweep(keyring, record, retired, kept)
+        written = True
         if sweep.complete and retired:
             cleaned = replace(record, retired=())
-            self._table.replace(record.store_hash, line, cleaned.encode(keyring, self._instance))
+            written = self._table.replace(
+                record.store_hash, line, cleaned.encode(keyring, self._instance)
+            )
+        return sweep.complete and written and not sweep.unsettled
 
     def clean_all(self, keyring: Keyring, record: StoreRecord) -> None:
         """Delete every token that the broker had made for a store.
@@ -71,18 +121,58 @@ class Cleaner:
             )
         self._sweep(keyring, record, own, set())
 
-    def _sweep(
-        self, keyring: Keyring, record: StoreRecord, unwanted: set[str], kept: set[str]
-    ) -> Sweep:
-        view = self._table.read([record.store_hash], self._clock())[0]
+    def find(self, keyring: Keyring, record: StoreRecord) -> Found:
+        """Look for tokens that the broker does not keep, and delete nothing.
+
+        Raises:
+            UpstreamError: The upstream did not list them.
+            StorageError: Redis is away.
+        """
+        intents = self._abandoned(keyring, record.store_hash)
+        listed = self._listed(keyring, record)
+        held = {token.name for token in record.deletable}
+        orphans = tuple(
+            Orphan(
+                attempt,
+                intent.name,
+                intent.started_at,
+                alive=None if listed is None else intent.name in listed,
+            )
+            for attempt, intent in intents.items()
+            if intent.name not in held
+        )
+        known = held | {intent.name for intent in intents.values()}
+        ours = f"{self._token_prefix}/{record.store_hash}/"
+        unproven = (name for name in listed or () if name.startswith(ours) and name not in known)
+        return Found(orphans, tuple(sorted(unproven)))
+
+    def forget(self, keyring: Keyring, record: StoreRecord) -> None:
+        """Forget the abandoned attempts of a store without looking for their tokens.
+
+        Raises:
+            StorageError: Redis is away.
+        """
+        self._table.forget_attempts(record.store_hash, self._abandoned(keyring, record.store_hash))
+
+    def _abandoned(self, keyring: Keyring, store_hash: str) -> Mapping[str, Intent]:
+        """Return the intents of attempts that nobody is working on, by attempt."""
+        view = self._table.read([store_hash], self._clock())[0]
         # The newest attempt is still under way while somebody holds the lease.
         newest = max((attempt.fence for attempt in view.attempts), default=0)
-        intents = {
+        return {
             attempt.attempt_id: intent
             for attempt in view.attempts
             if (view.lease_left is None or attempt.fence < newest)
-            and (intent := read_intent(keyring, self._instance, record.store_hash, attempt))
-            and intent.name not in kept
+            and (intent := read_intent(keyring, self._instance, store_hash, attempt))
+        }
+
+    def _sweep(
+        self, keyring: Keyring, record: StoreRecord, unwanted: set[str], kept: set[str]
+    ) -> Sweep:
+        intents = {
+            attempt: intent
+            for attempt, intent in self._abandoned(keyring, record.store_hash).items()
+            if intent.name not in kept
         }
         unwanted = unwanted | {intent.name for intent in intents.values()}
         if not unwanted:
@@ -90,8 +180,8 @@ class Cleaner:
         sweep = self._delete(keyring, record, unwanted)
         now = self._clock()
         settled = [
-            attempt_id
-            for attempt_id, intent in intents.items()
+            attempt
+            for attempt, intent in intents.items()
             if intent.name in sweep.deleted or (sweep.complete and is_over(intent, now))
         ]
         self._table.forget_attempts(record.store_hash, settled)
@@ -107,6 +197,16 @@ class Cleaner:
             else:
                 return Sweep(deleted, complete=True)
         return Sweep(frozenset(), complete=False)
+
+    def _listed(self, keyring: Keyring, record: StoreRecord) -> frozenset[str] | None:
+        """Return the names of all of the store's tokens; None if no token of ours can list them."""
+        for token in record.deletable:
+            opened = open_token(keyring, self._instance, record.store_hash, token)
+            try:
+                return frozenset(name for _id, name in self._upstream.tokens(opened))
+            except CredentialRefusedError:
+                self._require_dead(record.store_hash, opened)
+        return None
 
     def _require_dead(self, store_hash: str, token: Secret) -> None:
         try:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from service.core.keyring import Keyring
 from service.core.records import Refusal
-from service.core.sealing import Context, seal
+from service.core.sealing import Context, open_sealed, seal
 from service.core.secret import Secret
 
 
@@ -49,6 +49,18 @@ def seal_password(
     """Seal a password for retention. It belongs to the store, not to a generation, because it outlives them."""
     plaintext = json.dumps(_parts(credential)[1:]).encode()
     return seal(keyring, plaintext, Context(instance, "credential", store_hash, 0))
+
+
+def open_password(keyring: Keyring, instance: str, store_hash: str, sealed: bytes) -> B2BPassword:
+    """Open a retained password.
+
+    Raises:
+        IntegrityError: It was altered, or belongs to another store.
+    """
+    email, password = json.loads(
+        open_sealed(keyring, sealed, Context(instance, "credential", store_hash, 0))
+    )
+    return B2BPassword(Secret(email), Secret(password))
 
 
 def _parts(credential: Credential) -> list[str]:

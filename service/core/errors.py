@@ -79,6 +79,18 @@ class StoreBusyError(BrokerError):
     """Another request is issuing this store's token and did not finish in time."""
 
 
+class IssuingPausedError(BrokerError):
+    """Many credentials were refused lately, so that none is sent for a moment."""
+
+
+class CredentialNeededError(BrokerError):
+    """A token is to be made and no credential is at hand: none given, retained or mounted."""
+
+
+class TokenRejectedError(BrokerError):
+    """The upstream rejects the store's token itself; ``retry_after`` is set when a repair is under way or was done."""
+
+
 class LockedError(BrokerError):
     """There is no usable keyring, so nothing can be sealed, opened or verified."""
 

@@ -4,7 +4,7 @@ The procedure; the numbers stand at the code that does each step:
 
  1. take the store's lease, which ends by itself, with a fence that only rises;
  2. write an intent, with the token's unique name, before the upstream is asked (one atomic step with 1);
- 3. ask the upstream once, never again by itself;
+ 3. ask the upstream once, never again by itself; a token that is to replace one that works is proven by a harmless read first;
  4. seal the token and commit it, if the fence is still current;
  5. a winner whose fence is stale deletes its own token;
  6. tokens of earlier attempts whose outcome was unknown are found by name and deleted.
@@ -31,13 +31,18 @@ from service.core.errors import (
     ForeignTokenError,
     IntegrityError,
     StorageError,
+    UpstreamAnswerError,
     UpstreamError,
 )
 from service.core.keyring import Keyring
+from service.core.lifecycle import Event, stored_after_attempt
+from service.core.login_pause import LoginPause
 from service.core.orphans import Intent, delete_named, sign_intent
 from service.core.ports import Lease, Observer, Start, StoreTable, Upstream
 from service.core.records import StoredToken, StoreRecord, TokenStyle, seal_token
 from service.core.secret import Secret
+from service.core.store_reader import Seen
+from service.core.upstream_answers import expiry_of
 
 _SETTLE_AGAIN = timedelta(milliseconds=200)
 _SETTLE_TRIES = 25
@@ -57,11 +62,20 @@ class Naming:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A store's record as one reader saw it: the basis of a compare-and-set."""
+class Order:
+    """What kind of token is wanted.
 
-    record: StoreRecord
-    line: bytes | None
+    Attributes:
+        credential: What to get it with.
+        retain: Whether to keep a password, sealed.
+        proven: Whether the token has to pass a harmless read before it takes another one's place.
+        keep_previous: Whether the token before it still works, and stays for a rollback.
+    """
+
+    credential: Credential
+    retain: bool = False
+    proven: bool = False
+    keep_previous: bool = True
 
 
 class Issue(Enum):
@@ -83,9 +97,11 @@ class Issuer:
         table: StoreTable,
         upstream: Upstream,
         cleaner: Cleaner,
+        pause_logins: LoginPause,
         observer: Observer,
         naming: Naming,
         lease_span: timedelta,
+        previous_for: timedelta,
         clock: Clock,
         pause: Pause,
     ) -> None:
@@ -95,18 +111,22 @@ class Issuer:
             table: The stores.
             upstream: Whom to ask.
             cleaner: Deletes what earlier attempts left.
+            pause_logins: Stops all of this when too much of it is refused.
             observer: Who counts.
             naming: This installation's names.
             lease_span: Longer than the upstream's total deadline, with a margin.
+            previous_for: How long the token before a new one is kept.
             clock: The time.
             pause: How to wait between tries of the commit.
         """
         self._table = table
         self._upstream = upstream
         self._cleaner = cleaner
+        self._pause_logins = pause_logins
         self._observer = observer
         self._naming = naming
         self._lease_span = lease_span
+        self._previous_for = previous_for
         self._clock = clock
         self._pause = pause
 
@@ -114,32 +134,32 @@ class Issuer:
         self,
         keyring: Keyring,
         seen: Seen,
-        credential: Credential,
-        *,
-        retain: bool,
+        order: Order,
         before_upstream: Callable[[], None],
     ) -> Issue:
-        """Get a token for a store with a credential.
+        """Get a token for a store.
 
         Args:
             keyring: Seals the result.
             seen: The record that the decision to issue was made on.
-            credential: What to get it with.
-            retain: Whether to keep a password, sealed.
+            order: What is wanted.
             before_upstream: Called when the lease is held and before the upstream is; an error of it calls everything off.
 
         Returns:
             What became of it.
 
         Raises:
-            CredentialRefusedError: The upstream refused it; the store is now ``rejected``.
+            CredentialRefusedError: The upstream refused the credential; a store without a token is now ``rejected``.
+            IssuingPausedError: Too many were refused lately; nothing was done.
             UpstreamError: No token; ``processed`` tells whether there may be one upstream, which is then intended for deletion.
             StorageError: Redis is away; a token that may exist upstream has an intent.
         """
+        if isinstance(order.credential, B2BPassword):
+            self._pause_logins.check()
         store_hash = seen.record.store_hash
         attempt_id = secrets.token_hex(16)
         name = f"{self._naming.token_prefix}/{store_hash}/{attempt_id}"
-        lease = self._begin(keyring, seen, credential, attempt_id, name)
+        lease = self._begin(keyring, seen, order.credential, attempt_id, name)
         if lease is None:
             return Issue.NOT_BEGUN
         try:
@@ -147,8 +167,8 @@ class Issuer:
         except BrokerError:
             self._table.settle(store_hash, lease, None, keep_intent=False)
             raise
-        token = self._obtain(keyring, seen, lease, credential, name)
-        record = self._record_with(keyring, seen.record, credential, token, name, retain=retain)
+        token = self._obtain(keyring, seen, lease, order, name)
+        record = self._record_with(keyring, seen.record, order, token, name)
         committed = self._commit(keyring, lease, record, token)
         return Issue.COMMITTED if committed else Issue.OVERTAKEN
 
@@ -162,45 +182,60 @@ class Issuer:
             intent = sign_intent(keyring, instance, store_hash, attempt_id, note)
         line = seen.line or seen.record.encode(keyring, instance)
         owner = secrets.token_hex(16)
-        start = Start(store_hash, owner, attempt_id, seen.line, line, intent)
+        ends_at = self._clock() + self._lease_span
+        start = Start(store_hash, owner, attempt_id, seen.line, line, intent, ends_at)
         fence = self._table.begin(start, self._lease_span)  # Steps 1 and 2, in one.
         return None if fence is None else Lease(owner, attempt_id, fence, line)
 
     def _obtain(
-        self, keyring: Keyring, seen: Seen, lease: Lease, credential: Credential, name: str
+        self, keyring: Keyring, seen: Seen, lease: Lease, order: Order, name: str
     ) -> Secret:
+        record = seen.record
         try:
-            token = self._ask(seen.record.store_hash, credential, name)  # Step 3.
+            token = self._ask(record.store_hash, order.credential, name)  # Step 3.
         except CredentialRefusedError as error:
-            note = refusal(keyring, seen.record.store_hash, credential, error.reason)
-            refused = seen.record.with_refusal(note)
-            if refused.status != "active":
-                refused = replace(refused, status="rejected", reason=error.reason)
+            note = refusal(keyring, record.store_hash, order.credential, error.reason)
+            refused = _ended(record.with_refusal(note), Event.REFUSED, error.reason)
             self._give_up(keyring, lease, refused, keep_intent=False)
-            self._observer.store_issued(error.reason)
+            self._note_refusal(record.store_hash, order.credential, error.reason)
             raise
         except UpstreamError as error:
-            self._give_up(
-                keyring, lease, self._failed(seen.record, error), keep_intent=error.processed
-            )
+            failed = _ended(record, _event_of(error), error.reason)
+            self._give_up(keyring, lease, failed, keep_intent=error.processed)
             self._observer.store_issued("unknown" if error.processed else error.reason)
+            if isinstance(error, ForeignTokenError):
+                self._observer.security_event("foreign_token")
             raise
+        if order.proven and isinstance(order.credential, B2BPassword):
+            self._prove(keyring, lease, record, token)
         self._observer.store_issued("issued")
         return token
+
+    def _prove(self, keyring: Keyring, lease: Lease, record: StoreRecord, token: Secret) -> None:
+        """Let a new token show that it works; one that does not is left to be found by its name and deleted."""
+        try:
+            self._upstream.check(record.store_hash, "auth_token", token)
+        except (CredentialRefusedError, UpstreamError):
+            unproven = _ended(record, Event.UNKNOWN, "token_unproven")
+            self._give_up(keyring, lease, unproven, keep_intent=True)
+            self._observer.store_issued("token_unproven")
+            raise UpstreamAnswerError(
+                "The upstream does not accept the token that it has just made.",
+                reason="token_unproven",
+            ) from None
+
+    def _note_refusal(self, store_hash: str, credential: Credential, reason: str) -> None:
+        self._observer.store_issued(reason)
+        if isinstance(credential, B2BPassword):
+            # The refusal itself is in the store's record; without Redis only the count of stores is missing.
+            with contextlib.suppress(StorageError):
+                self._pause_logins.refused(store_hash)
 
     def _ask(self, store_hash: str, credential: Credential, name: str) -> Secret:
         if isinstance(credential, AccessToken):
             self._upstream.check(store_hash, "x_auth_token", credential.token)
             return credential.token
         return self._upstream.issue(store_hash, credential.email, credential.password, name)
-
-    def _failed(self, record: StoreRecord, error: UpstreamError) -> StoreRecord:
-        foreign = isinstance(error, ForeignTokenError)
-        if foreign:
-            self._observer.security_event("foreign_token")
-        if record.status == "active":
-            return record
-        return replace(record, status="quarantined" if foreign else "pending", reason=error.reason)
 
     def _give_up(
         self, keyring: Keyring, lease: Lease, record: StoreRecord, *, keep_intent: bool
@@ -214,21 +249,23 @@ class Issuer:
         self,
         keyring: Keyring,
         record: StoreRecord,
-        credential: Credential,
+        order: Order,
         token: Secret,
         name: str,
-        *,
-        retain: bool,
     ) -> StoreRecord:
+        credential, now = order.credential, self._clock()
         imported = isinstance(credential, AccessToken)
         style: TokenStyle = "x_auth_token" if imported else "auth_token"
         generation = record.generation + 1
         sealed = seal_token(keyring, self._naming.instance, record.store_hash, generation, token)
-        stored = StoredToken(style, generation, "" if imported else name, sealed, self._clock())
+        stored = StoredToken(
+            style, generation, "" if imported else name, sealed, now, expiry_of(token)
+        )
         retained = None
-        if retain and isinstance(credential, B2BPassword):
+        if order.retain and isinstance(credential, B2BPassword):
             retained = seal_password(keyring, self._naming.instance, record.store_hash, credential)
-        return record.with_token(stored, retained)
+        previous_until = now + self._previous_for if order.keep_previous else None
+        return record.with_token(stored, retained, previous_until)
 
     def _commit(self, keyring: Keyring, lease: Lease, record: StoreRecord, token: Secret) -> bool:
         line = record.encode(keyring, self._naming.instance)
@@ -257,3 +294,15 @@ class Issuer:
             except StorageError:
                 self._pause(_SETTLE_AGAIN)
         return self._table.settle(store_hash, lease, line, keep_intent=keep_intent)
+
+
+def _ended(record: StoreRecord, event: Event, reason: str) -> StoreRecord:
+    """Return the record after an attempt that brought no token."""
+    status = stored_after_attempt(record.status, event)
+    return record if status == "active" else replace(record, status=status, reason=reason)
+
+
+def _event_of(error: UpstreamError) -> Event:
+    if isinstance(error, ForeignTokenError):
+        return Event.FOREIGN
+    return Event.UNKNOWN if error.processed else Event.FAILED

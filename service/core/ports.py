@@ -3,13 +3,14 @@
 Every method raises only the errors named in its docstring, whatever library is beneath it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from service.core.audit import AuditEntry
 from service.core.caller import Caller
+from service.core.credential import Credential
 from service.core.keyring import Keyring
 from service.core.policy import Access as AccessKind
 from service.core.policy import Policy
@@ -43,6 +44,12 @@ class Observer(Protocol):
 
     def reference(self, operation: str, outcome: str) -> None:
         """A reference was minted, redeemed, used, or refused."""
+
+    def issuing_paused(self, *, paused: bool) -> None:
+        """Whether many refused credentials keep passwords from being sent."""
+
+    def stores_counted(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """How many stores there are, by status and by token style (empty for none)."""
 
 
 # --- stores
@@ -94,6 +101,7 @@ class Start:
         seen: The record that the decision was made on; None if there was none.
         line: The record to write, so that an attempt is never about a store that nobody can see.
         intent: Signed; None if nothing will be made upstream.
+        ends_at: When the lease ends by itself; then somebody has to look at the store, unless all went well.
     """
 
     store_hash: str
@@ -102,6 +110,7 @@ class Start:
     seen: bytes | None
     line: bytes
     intent: bytes | None
+    ends_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +173,53 @@ class StoreTable(Protocol):
 
     def remove(self, store_hash: str, seen: bytes) -> bool:
         """Remove the record if it is still ``seen``, and make every attempt under way stale. Unsettled intents stay."""
+
+
+class MaintenanceTable(Protocol):
+    """What the replicas agree on about work that nobody asks for. Every method raises ``StorageError`` when Redis is away or refuses."""
+
+    def claim(self, what: str, owner: str, span: timedelta) -> bool:
+        """Return whether ``owner`` has, or keeps, the right to do something for a while."""
+
+    def claim_store(self, what: str, store_hash: str, owner: str, span: timedelta) -> bool:
+        """Do the same for something about one store."""
+
+    def is_claimed(self, what: str, store_hash: str) -> bool:
+        """Return whether anybody has such a claim on a store."""
+
+    def due(self, now: datetime, limit: int) -> list[str]:
+        """Return stores that somebody has to look at by now; ``limit`` in each partition."""
+
+    def look_at(self, store_hash: str, at: datetime) -> None:
+        """Have a store looked at, at that time or before."""
+
+    def looked_at(self, store_hash: str, when: datetime, again: datetime | None) -> None:
+        """Note that a store was looked at, and when it has to be again; None for not at all.
+
+        Whoever asked meanwhile for a later time than ``when`` is not forgotten.
+        """
+
+    def note_refused(self, store_hash: str, now: datetime, keep: timedelta) -> None:
+        """Note that the upstream refused a store's password, for at least ``keep``."""
+
+    def refused_since(self, moment: datetime) -> int:
+        """Return the number of stores whose password was refused since then."""
+
+    def note_census(self, counts: Mapping[tuple[str, str], int], keep: timedelta) -> None:
+        """Tell the other replicas how many stores there are, by status and token style."""
+
+    def census(self) -> Mapping[tuple[str, str], int]:
+        """Return what was told last; nothing if that is too long ago. It is for metrics: whoever writes Redis can make it up."""
+
+
+class MountedCredentials(Protocol):
+    """Credentials that the operator mounts as files; read when needed, never copied."""
+
+    def find(self, store_hash: str) -> Credential | None:
+        """Return a store's mounted credential, or None if there is none that can be used."""
+
+    def versions(self) -> Mapping[str, object]:
+        """Return something that differs whenever a store's files do, for each store that has any."""
 
 
 # --- references

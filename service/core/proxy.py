@@ -8,22 +8,28 @@ Source: DESIGN §9.
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import chain
 
-from service.core.errors import BrokerError, TokenLeakError
+from service.core.errors import BrokerError, TokenLeakError, TokenRejectedError
 from service.core.gate import About, Call, Gate
 from service.core.grant import Grant
 from service.core.guard import ResponseGuard
 from service.core.headers import incoming, outgoing
 from service.core.ports import Observer, ProxyRequest, ProxyResponse, Upstream
 from service.core.references import References, Use
+from service.core.repair import Repair
 from service.core.scope import parse_scope_entry
 from service.core.secret import Secret
 from service.core.target import Target, parse_target
+from service.core.upstream_answers import token_suspected
 
 WITHHOLDING_BYTES = 256 * 1024
 """Answers up to this size are looked at whole before the first byte leaves, so that a leak becomes an error and not a broken answer."""
+
+_SAFE_METHODS = ("GET", "HEAD")
+_HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,15 @@ class Proxy:
     """The use case of the proxy."""
 
     def __init__(
-        self, references: References, upstream: Upstream, gate: Gate, observer: Observer
+        self,
+        references: References,
+        upstream: Upstream,
+        repair: Repair,
+        gate: Gate,
+        observer: Observer,
     ) -> None:
         self._references = references
+        self._repair = repair
         self._upstream = upstream
         self._gate = gate
         self._observer = observer
@@ -73,6 +85,7 @@ class Proxy:
             ReferenceInvalidError: Whatever is wrong with the reference.
             UpstreamError: The upstream did not answer usably.
             TokenLeakError: Its answer contains the token.
+            TokenRejectedError: It rejects the token itself, and the request cannot be sent again with another one.
         """
         try:
             target = parse_target(request.raw_target)
@@ -82,6 +95,25 @@ class Proxy:
         use = self._references.use(
             call, reference, "proxy", lambda grant: _in_scope(grant, request.method, target)
         )
+        answer, head = self._exchange(call, use, target, request)
+        if not token_suspected(answer.status, head, use.token.style):
+            return answer
+        token = self._repair.look_into(call, use.grant.store_hash, use.token)
+        if token is None:
+            return answer
+        _close(answer)
+        if request.method not in _SAFE_METHODS or request.body is not None:
+            raise TokenRejectedError(
+                "The upstream rejected the token, which has been replaced since.",
+                reason="token_replaced",
+                retry_after=timedelta(seconds=1),
+            )
+        return self._exchange(call, replace(use, token=token), target, request)[0]
+
+    def _exchange(
+        self, call: Call, use: Use, target: Target, request: Incoming
+    ) -> tuple[Answer, bytes]:
+        """Send a request once, and return the answer and the beginning of its body."""
         response = self._upstream.exchange(
             ProxyRequest(
                 method=request.method,
@@ -100,8 +132,8 @@ class Proxy:
             response.close()
             raise
 
-    def _guarded(self, call: Call, use: Use, response: ProxyResponse) -> Answer:
-        guard = ResponseGuard(use.token)
+    def _guarded(self, call: Call, use: Use, response: ProxyResponse) -> tuple[Answer, bytes]:
+        guard = ResponseGuard(use.token.secret)
         headers = incoming(response.headers)
         chunks = guard.filter(response.chunks())
         try:
@@ -110,11 +142,13 @@ class Proxy:
         except TokenLeakError as error:
             self._leaked(call, use, error)
             raise
+        head = b"".join(first[:1])[:_HEAD_BYTES]
         if complete:
             response.close()
-            return Answer(response.status, headers, iter(first))
+            return Answer(response.status, headers, iter(first)), head
         leaked = functools.partial(self._leaked, call, use)
-        return Answer(response.status, headers, _Rest(response, chain(first, chunks), leaked))
+        rest = _Rest(response, chain(first, chunks), leaked)
+        return Answer(response.status, headers, rest), head
 
     def _leaked(self, call: Call, use: Use, error: TokenLeakError) -> None:
         self._observer.security_event(error.reason)
@@ -126,6 +160,11 @@ def _in_scope(grant: Grant, method: str, target: Target) -> bool:
     return not grant.requests or any(
         parse_scope_entry(entry).matches(method, target.segments) for entry in grant.requests
     )
+
+
+def _close(answer: Answer) -> None:
+    if isinstance(answer.body, _Rest):
+        answer.body.close()
 
 
 class _Rest:

@@ -28,12 +28,12 @@ from service.core.errors import (
 from service.core.gate import About, Call, Gate
 from service.core.grant import Grant, signed_grant, uses_field, verified_reference
 from service.core.keyring import Keyring
+from service.core.lifecycle import StoredStatus
 from service.core.policy import ANY_STORE, Access, MintAsk, MintTerms
 from service.core.ports import KeyringSource, Minted, Observer, ReferenceTable, Taken
-from service.core.records import StoredStatus, TokenStyle, token_headers
+from service.core.records import ActiveToken, active_token, token_headers
 from service.core.reference import Accessor, accessor_of, new_reference, parse_accessor
 from service.core.secret import Secret
-from service.core.stores import active_token
 from service.core.token_cache import TokenCache
 
 _MINT_OUTCOMES = {"ok", "store_unknown", *get_args(StoredStatus)}
@@ -57,14 +57,17 @@ class Use:
     Attributes:
         accessor: Of the reference.
         grant: Verified.
-        headers: What carries the token upstream.
-        token: The token itself, for the response guard.
+        token: The store's, opened.
     """
 
     accessor: Accessor
     grant: Grant
-    headers: dict[str, Secret]
-    token: Secret
+    token: ActiveToken
+
+    @property
+    def headers(self) -> dict[str, Secret]:
+        """What carries the token upstream."""
+        return token_headers(self.token.style, self.grant.store_hash, self.token.secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,16 +321,16 @@ class References:
     ) -> Use:
         line = taken.store or b""
 
-        def open_line() -> tuple[TokenStyle, Secret]:
+        def open_line() -> ActiveToken:
             return active_token(keyring, self._instance, grant.store_hash, line)
 
         try:
-            style, token = self._tokens.get(grant.store_hash, line, open_line)
+            token = self._tokens.get(grant.store_hash, line, open_line)
         except IntegrityError as error:
             self._observer.security_event(error.reason)
             self._gate.record(call, about, "failed", error.reason)
             raise StoreNotActiveError("The store is quarantined.", reason="quarantined") from None
-        return Use(accessor, grant, token_headers(style, grant.store_hash, token), token)
+        return Use(accessor, grant, token)
 
     def _refusal(
         self, call: Call, about: About, taken: Taken

@@ -7,10 +7,7 @@ it is verified and opened from the start.
 from collections import OrderedDict
 from collections.abc import Callable
 
-from service.core.records import TokenStyle
-from service.core.secret import Secret
-
-Opened = tuple[TokenStyle, Secret]
+from service.core.records import ActiveToken
 
 
 class TokenCache:
@@ -18,9 +15,11 @@ class TokenCache:
 
     def __init__(self, size: int = 1024) -> None:
         self._size = size
-        self._opened: OrderedDict[tuple[str, bytes], Opened] = OrderedDict()
+        self._opened: OrderedDict[tuple[str, bytes], ActiveToken] = OrderedDict()
 
-    def get(self, store_hash: str, line: bytes, open_line: Callable[[], Opened]) -> Opened:
+    def get(
+        self, store_hash: str, line: bytes, open_line: Callable[[], ActiveToken]
+    ) -> ActiveToken:
         """Return the opened token of a stored record, opening it if it is not at hand.
 
         Args:

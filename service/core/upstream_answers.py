@@ -9,9 +9,10 @@ import base64
 import binascii
 import json
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from service.core.clock import from_millis
 from service.core.errors import (
     CredentialRefusedError,
     ForeignTokenError,
@@ -20,6 +21,7 @@ from service.core.errors import (
     UpstreamRateLimitedError,
     UpstreamRefusedError,
 )
+from service.core.records import TokenStyle
 from service.core.secret import Secret
 from service.core.strict_json import BadJsonError, parse_json
 
@@ -33,7 +35,10 @@ _REFUSING = (400, 401, 403)
 # Statuses with which the application itself says no before it does anything. Others (408, 409, 425, 499 …) may come from a
 # gateway whose application went on.
 _SAID_NO = (400, 401, 403, 404, 405, 413, 415, 422)
+_REJECTED_CODE = re.compile(rb'\s*\{\s*"code"\s*:\s*(?:401|40101)\b')
+_PERHAPS_MISMATCHED = (500, 502, 503)
 _DEFAULT_WAIT = timedelta(seconds=10)
+_END_OF_TIME = 10**11
 _LONGEST_WAIT = timedelta(minutes=5)
 
 
@@ -73,9 +78,24 @@ def success(status: int, body: bytes, retry_after: str | None) -> dict[str, Any]
 
 def credential_rejected(status: int, body: bytes) -> bool:
     """Tell whether an answer to an ordinary request says that the token itself is not accepted (upstream.md §2.3)."""
-    if status == 401:  # noqa: PLR2004 — Unauthorized
+    if status == 403:  # noqa: PLR2004 — Forbidden
+        return b"token" in body.lower()
+    # An error may come with status 200 (upstream.md §2.4); the envelope begins with its code.
+    return status == 401 or _REJECTED_CODE.match(body) is not None  # noqa: PLR2004 — Unauthorized
+
+
+def token_suspected(status: int, head: bytes, style: TokenStyle) -> bool:
+    """Tell whether an answer may mean that the token itself is not accepted, so that it is worth a check.
+
+    Args:
+        status: Of the answer.
+        head: The beginning of its body.
+        style: Of the token. A mismatch of the unified pair is answered with a server error (upstream.md §2.1), which a check tells
+            from an outage.
+    """
+    if style == "x_auth_token" and status in _PERHAPS_MISMATCHED:
         return True
-    return status == 403 and b"token" in body.lower()  # noqa: PLR2004 — Forbidden
+    return credential_rejected(status, head)
 
 
 def bounded_wait(retry_after: str | None) -> timedelta:
@@ -142,16 +162,31 @@ def _token_of(data: object) -> str | None:
     return token if isinstance(token, str) else None
 
 
+def expiry_of(token: Secret) -> datetime | None:
+    """Return when a token says that it ends; None for one that says nothing, as is usual (upstream.md §1.5).
+
+    The token is not verified, and need not be: it came from the upstream itself, and ending early only means renewing early.
+    """
+    expiry = _claims(token.reveal()).get("exp")
+    if isinstance(expiry, bool) or not isinstance(expiry, int | float):
+        return None
+    return from_millis(int(expiry) * 1000) if 0 < expiry < _END_OF_TIME else None
+
+
 def _store_claim(token: str) -> object:
     """Return what an unverified token says of its store; None if it says nothing readable."""
+    return _claims(token).get("store_hash")
+
+
+def _claims(token: str) -> dict[str, Any]:
     parts = token.split(".")
     if len(parts) != 3:  # noqa: PLR2004 — a JWT has three parts
-        return None
+        return {}
     try:
         claims = parse_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (BadJsonError, binascii.Error):
-        return None
-    return claims.get("store_hash") if isinstance(claims, dict) else None
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def _is_2xx(code: object) -> bool:

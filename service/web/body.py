@@ -9,7 +9,7 @@ from werkzeug import Request
 from service.core.errors import MalformedError
 from service.core.strict_json import BadJsonError, parse_json
 from service.web.problems import WrongFieldsError, WrongMediaTypeError
-from service.web.transport import whole_body
+from service.web.transport import streamed_body, whole_body
 
 Model = TypeVar("Model", bound=BaseModel)
 _LARGEST = 64 * 1024
@@ -30,6 +30,16 @@ def read_body(request: Request, model: type[Model]) -> Model:
     except BadJsonError:
         raise MalformedError("The body is not strict JSON.", reason="bad_json") from None
     return _validated(model, value, "body")
+
+
+def read_optional_body(request: Request, model: type[Model]) -> Model:
+    """Return the body as a wire model; no body at all stands for an empty one.
+
+    Raises:
+        WrongMediaTypeError, MalformedError, WrongFieldsError: As ``read_body``.
+    """
+    chunks, _ = streamed_body(request)
+    return _validated(model, {}, "body") if chunks is None else read_body(request, model)
 
 
 def read_query(request: Request, model: type[Model]) -> Model:

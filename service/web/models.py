@@ -20,8 +20,9 @@ from pydantic import (
 
 from service.core.caller import Proof
 from service.core.clock import rfc3339
+from service.core.lifecycle import Status
 from service.core.policy import ACTIONS, MAX_USES
-from service.core.records import Status, TokenStyle
+from service.core.records import TokenStyle
 from service.core.scope import checked_scope_entry
 
 
@@ -29,6 +30,13 @@ def _checked_number(text: Any) -> Any:
     # Python reads more spellings of a number than a query should have.
     if isinstance(text, str) and not re.fullmatch("[0-9]{1,9}", text, re.ASCII):
         raise ValueError("a number is digits")
+    return text
+
+
+def _checked_flag(text: Any) -> Any:
+    # Python and YAML read more spellings of a truth value than a query should have.
+    if isinstance(text, str) and text not in ("true", "false"):
+        raise ValueError("true or false")
     return text
 
 
@@ -59,6 +67,7 @@ def _printable(text: SecretStr) -> SecretStr:
 
 Text = Annotated[SecretStr, Field(min_length=1, max_length=1024), AfterValidator(_printable)]
 Limit = Annotated[int, BeforeValidator(_checked_number), Field(ge=1, le=200)]
+Flag = Annotated[bool, BeforeValidator(_checked_flag)]
 ReferenceText = Annotated[SecretStr, Field(min_length=1, max_length=200)]
 
 
@@ -116,11 +125,59 @@ class PutStore(Body):
     )
 
 
+class RotateStore(Body):
+    """Give a store a new token."""
+
+    credential: Annotated[
+        Annotated[B2BPasswordCredential | AccessTokenCredential, Field(discriminator="kind")]
+        | None,
+        Field(description="Default: the credential that is mounted or retained."),
+    ] = None
+
+
 class PreviousTokenDocument(Document):
     """The token before the active one."""
 
     generation: int
     token_style: TokenStyle
+    until: Annotated[
+        Time | None, Field(description="When it is deleted; until then a rollback brings it back.")
+    ]
+
+
+class AttemptDocument(Document):
+    """An attempt to get a token whose outcome is not known."""
+
+    attempt: str
+    token_name: Annotated[str, Field(description="What its token is called upstream, if any.")]
+    started_at: Time
+
+
+class OrphanDocument(AttemptDocument):
+    """An abandoned attempt, and whether there is a token of it."""
+
+    alive: Annotated[bool | None, Field(description="Null: no token at hand can look it up.")]
+
+
+class OrphansDocument(Document):
+    """Tokens upstream that the broker does not keep."""
+
+    orphans: list[OrphanDocument]
+    unproven: Annotated[
+        list[str],
+        Field(description="Names that look like ours and are not proven to be; never deleted."),
+    ]
+
+
+class OrphansQuery(Query):
+    """How far to go."""
+
+    forget: Annotated[
+        Flag,
+        Field(
+            description="Also forget attempts whose token cannot be looked up: the operator has seen that there is none."
+        ),
+    ] = False
 
 
 class StoreDocument(Document):
@@ -130,15 +187,19 @@ class StoreDocument(Document):
     status: Status
     reason: Annotated[str, Field(description="Why it is not active; empty when it is.")]
     token_style: TokenStyle | None
-    generation: Annotated[int, Field(description="Counts the store's tokens.")]
+    generation: Annotated[int, Field(description="Which of the store's tokens is the active one.")]
     deprecated: Annotated[
         bool, Field(description="Its token is of the style that ended 2025-09-30.")
     ]
     retained: Annotated[bool, Field(description="Its password is kept, sealed.")]
     issued_at: Time | None
+    expires_at: Annotated[Time | None, Field(description="Most tokens do not expire.")]
     last_used_at: Annotated[Time | None, Field(description="To the minute.")]
     live_references: int
     previous: PreviousTokenDocument | None
+    attempts: Annotated[
+        list[AttemptDocument], Field(description="Attempts whose outcome is not known.")
+    ]
 
 
 class StoresPage(Document):
@@ -151,6 +212,9 @@ class StoresPage(Document):
 class StoresQuery(Query):
     """Which page of stores."""
 
+    deprecated: Annotated[
+        Flag | None, Field(description="Only stores that are, or only those that are not.")
+    ] = None
     cursor: Annotated[str, Field(pattern=STORE_HASH)] | None = None
     limit: Limit = 50
 

@@ -94,7 +94,7 @@ def _operation(operation: Operation) -> Json:
         described["parameters"] = parameters
     if operation.body is not None:
         described["requestBody"] = {
-            "required": True,
+            "required": operation.body_required,
             "content": {"application/json": {"schema": _ref(operation.body)}},
         }
     return described

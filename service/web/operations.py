@@ -14,6 +14,7 @@ from service.core.proxy import Proxy
 from service.core.references import References
 from service.core.stores import Stores
 from service.web.callers import Callers
+from service.web.crowd import Crowd
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class Edge:
         proxy: The use case.
         explaining: The use case about policy.
         base_url: Of the upstream, for those who redeem.
+        crowd: Keeps callers who wait for one store from taking every thread.
         observe: Told route, method, status and seconds of every request.
     """
 
@@ -42,6 +44,7 @@ class Edge:
     proxy: Proxy
     explaining: Explaining
     base_url: str
+    crowd: Crowd
     observe: Callable[[str, str, int, float], None]
 
 
@@ -84,6 +87,7 @@ class Operation:
         body: The model of the request body.
         query: The model of the query.
         problems: The statuses of the problems that are its own.
+        body_required: Whether the body may not be left out.
     """
 
     method: str
@@ -95,3 +99,4 @@ class Operation:
     body: type[BaseModel] | None = None
     query: type[BaseModel] | None = None
     problems: tuple[int, ...] = field(default=())
+    body_required: bool = True

@@ -49,6 +49,7 @@ PROBLEMS: dict[type[BrokerError], Problem] = {
     errors.StoreUnknownError: Problem("store_unknown", 404, "Unknown store"),
     errors.AccessorUnknownError: Problem("accessor_unknown", 404, "Unknown accessor"),
     errors.StoreNotActiveError: Problem("store_not_active", 409, "Store not active"),
+    errors.CredentialNeededError: Problem("credential_needed", 409, "Credential needed"),
     errors.CredentialRefusedError: Problem("credential_refused", 409, "Credential refused"),
     errors.ReferenceInvalidError: Problem("reference_invalid", 410, "Reference not valid"),
     errors.UpstreamRateLimitedError: Problem(
@@ -72,6 +73,10 @@ PROBLEMS: dict[type[BrokerError], Problem] = {
     errors.TokenLeakError: Problem(
         "token_in_answer", 502, "Answer withheld", "http_protocol_error"
     ),
+    errors.TokenRejectedError: Problem(
+        "token_rejected", 503, "Token rejected by the upstream", "http_upstream_error"
+    ),
+    errors.IssuingPausedError: Problem("issuing_paused", 503, "Issuing paused"),
     errors.StoreBusyError: Problem("store_busy", 503, "Store busy"),
     errors.IssuerAwayError: Problem(
         "authentication_unavailable", 503, "Authentication not available", "proxy_internal_error"

@@ -6,11 +6,15 @@ from dataclasses import asdict
 from service.core import store_document as core
 from service.core.credential import AccessToken, B2BPassword, Credential
 from service.core.secret import Secret
-from service.web.body import read_body, read_query
+from service.web.body import read_body, read_optional_body, read_query
 from service.web.models import (
     STORE_HASH,
+    AccessTokenCredential,
     B2BPasswordCredential,
+    OrphansDocument,
+    OrphansQuery,
     PutStore,
+    RotateStore,
     StoreDocument,
     StoresPage,
     StoresQuery,
@@ -24,9 +28,10 @@ _STORE_HASH = re.compile(STORE_HASH, re.ASCII)
 def _put(asked: Asked) -> Answered:
     store_hash = _store_hash(asked)
     body = read_body(asked.request, PutStore)
-    document, created = asked.edge.stores.put(
-        asked.call, store_hash, _credential(body), retain=body.retain
-    )
+    with asked.edge.crowd.place(store_hash):
+        document, created = asked.edge.stores.put(
+            asked.call, store_hash, _credential(body.credential), retain=body.retain
+        )
     return Answered(201 if created else 200, _shown(document))
 
 
@@ -36,8 +41,34 @@ def _get(asked: Asked) -> Answered:
 
 def _list(asked: Asked) -> Answered:
     query = read_query(asked.request, StoresQuery)
-    documents, following = asked.edge.stores.page(asked.call, query.cursor or "", query.limit)
+    documents, following = asked.edge.stores.page(
+        asked.call, query.cursor or "", query.limit, deprecated=query.deprecated
+    )
     return Answered(200, StoresPage(stores=[_shown(d) for d in documents], next_cursor=following))
+
+
+def _rotate(asked: Asked) -> Answered:
+    store_hash = _store_hash(asked)
+    body = read_optional_body(asked.request, RotateStore)
+    given = None if body.credential is None else _credential(body.credential)
+    with asked.edge.crowd.place(store_hash):
+        return Answered(200, _shown(asked.edge.stores.rotate(asked.call, store_hash, given)))
+
+
+def _roll_back(asked: Asked) -> Answered:
+    return Answered(200, _shown(asked.edge.stores.roll_back(asked.call, _store_hash(asked))))
+
+
+def _orphans(asked: Asked) -> Answered:
+    found = asked.edge.stores.orphans(asked.call, _store_hash(asked))
+    return Answered(200, OrphansDocument.model_validate(asdict(found)))
+
+
+def _delete_orphans(asked: Asked) -> Answered:
+    store_hash = _store_hash(asked)
+    query = read_query(asked.request, OrphansQuery)
+    found = asked.edge.stores.delete_orphans(asked.call, store_hash, forget=query.forget)
+    return Answered(200, OrphansDocument.model_validate(asdict(found)))
 
 
 def _delete(asked: Asked) -> Answered:
@@ -53,8 +84,7 @@ def _store_hash(asked: Asked) -> str:
     return store_hash
 
 
-def _credential(body: PutStore) -> Credential:
-    given = body.credential
+def _credential(given: B2BPasswordCredential | AccessTokenCredential) -> Credential:
     if isinstance(given, B2BPasswordCredential):
         return B2BPassword(
             Secret(given.email.get_secret_value()), Secret(given.password.get_secret_value())
@@ -94,6 +124,45 @@ OPERATIONS = (
         run=_get,
         answers={200: StoreDocument},
         problems=(404,),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/stores/{store_hash}/rotate",
+        name="rotateStore",
+        summary="Give a store a new token; the old one is deleted upstream after a while.",
+        run=_rotate,
+        body=RotateStore,
+        answers={200: StoreDocument},
+        problems=(404, 409, 502, 504),
+        body_required=False,
+    ),
+    Operation(
+        method="POST",
+        path="/v1/stores/{store_hash}/rollback",
+        name="rollBackStore",
+        summary="Make a store's previous token the active one again.",
+        run=_roll_back,
+        answers={200: StoreDocument},
+        problems=(404, 409, 502, 504),
+    ),
+    Operation(
+        method="GET",
+        path="/v1/stores/{store_hash}/orphans",
+        name="listOrphans",
+        summary="Look for tokens upstream that abandoned attempts have left.",
+        run=_orphans,
+        answers={200: OrphansDocument},
+        problems=(404, 409, 502, 504),
+    ),
+    Operation(
+        method="DELETE",
+        path="/v1/stores/{store_hash}/orphans",
+        name="deleteOrphans",
+        summary="Delete the tokens upstream that abandoned attempts have left, and show what there was.",
+        run=_delete_orphans,
+        query=OrphansQuery,
+        answers={200: OrphansDocument},
+        problems=(404, 409, 502, 504),
     ),
     Operation(
         method="DELETE",

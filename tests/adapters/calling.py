@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
 from service.adapters.deadline import Watch
+from service.adapters.deprecations import Deprecations
 from service.adapters.upstream import B2BUpstream
 from service.adapters.upstream_link import UpstreamLink, UpstreamOptions, UpstreamResponse
 from service.core.ports import ProxyRequest
@@ -39,7 +40,12 @@ class ObservedUpstream(B2BUpstream):
 
     def __init__(self, link: UpstreamLink) -> None:
         self.observed: Counter[tuple[str, str]] = Counter()
-        super().__init__(link, lambda *told: self.observed.update([told]))
+        self.announced: list[tuple[str, float]] = []
+        super().__init__(
+            link,
+            lambda *told: self.observed.update([told]),
+            Deprecations(lambda *told: self.announced.append(told)),
+        )
 
 
 @contextlib.contextmanager

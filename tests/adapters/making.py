@@ -32,7 +32,7 @@ def begin(
 ) -> Lease:
     """Begin an attempt that nobody is in the way of, and return its lease."""
     number = next(_NUMBERS)
-    start = Start(store_hash, f"owner-{number}", f"attempt-{number}", seen, line, intent)
+    start = Start(store_hash, f"owner-{number}", f"attempt-{number}", seen, line, intent, START)
     fence = table.begin(start, span)
     assert fence is not None
     return Lease(start.owner, start.attempt_id, fence, line)

@@ -15,7 +15,7 @@ NEXT = b"1 active 2 k1 mac body"
 
 
 def _start(owner: str, seen: bytes | None = None, intent: bytes | None = b"intent") -> Start:
-    return Start(STORE, owner, f"attempt-of-{owner}", seen, PENDING, intent)
+    return Start(STORE, owner, f"attempt-of-{owner}", seen, PENDING, intent, START)
 
 
 def test_begin_writes_record_and_intent_and_holds_the_lease(stores: RedisStores) -> None:

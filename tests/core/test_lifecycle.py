@@ -2,9 +2,7 @@
 
 import pytest
 
-from service.core.lifecycle import status_of
-from service.core.records import Status, StoredStatus, StoreRecord
-from tests.support.clock import START
+from service.core.lifecycle import Status, StoredStatus, shown
 
 
 @pytest.mark.parametrize(
@@ -34,6 +32,4 @@ def test_the_status_of_a_store_follows_from_record_lease_and_intents(
     stored: StoredStatus, *, leased: bool, unsettled: bool, expected: Status
 ) -> None:
     """``issuing`` and ``uncertain`` are stored nowhere; a working token and a quarantine outrank both."""
-    record = StoreRecord("abc123", START, status=stored)
-
-    assert status_of(record, leased=leased, unsettled=unsettled) == expected
+    assert shown(stored, leased=leased, unsettled=unsettled) == expected

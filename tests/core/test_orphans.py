@@ -127,7 +127,8 @@ def test_an_attempt_that_is_still_under_way_is_left_alone(world: World) -> None:
     line = stored(world, store_key(STORE))
     intent = sign_intent(keyring(), INSTANCE, STORE, "0123", INTENT)
     world.stores_table.begin(
-        Start(STORE, "somebody else", "0123", line, line, intent), timedelta(minutes=1)
+        Start(STORE, "somebody else", "0123", line, line, intent, world.clock()),
+        timedelta(minutes=1),
     )
 
     clean(world)

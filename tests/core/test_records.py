@@ -1,6 +1,7 @@
 """Stored records: signed as a whole, sealed where secret, and bound to their store."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -20,6 +21,7 @@ from tests.support.clock import START
 from tests.support.world import INSTANCE, STORE, keyring
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.canarytoken1001.sig"
+LATER = START + timedelta(hours=1)
 NAME = "b2b-broker/test/abc123/0123456789abcdef0123456789abcdef"
 REFUSALS = tuple(Refusal("k1", f"{number:064x}", "credential_incorrect") for number in range(20))
 FROZEN = (
@@ -92,8 +94,10 @@ def test_a_record_is_still_written_as_the_first_release_wrote_it() -> None:
         StoreRecord(STORE, START),
         StoreRecord(STORE, START, "rejected", "role_forbidden", refusals=REFUSALS[:2]),
         StoreRecord(STORE, START, "quarantined", "token_of_another_store", 3),
-        StoreRecord(STORE, START).with_token(token(), None),
-        StoreRecord(STORE, START).with_token(token(), b"sealed").with_token(token(), None),
+        StoreRecord(STORE, START).with_token(token(), None, LATER),
+        StoreRecord(STORE, START)
+        .with_token(token(), b"sealed", LATER)
+        .with_token(token(), None, LATER),
         replace(StoreRecord(STORE, START), token=token(), retired=(token(), token(generation=2))),
     ],
     ids=["pending", "rejected", "quarantined", "active", "with a previous token", "with retired"],
@@ -106,16 +110,17 @@ def test_every_kind_of_record_is_read_as_it_was_written(record: StoreRecord) -> 
 def test_a_new_token_makes_the_store_active_and_keeps_the_one_before() -> None:
     """Reason and refusals are over, and a password is kept only if it is given."""
     before = replace(
-        StoreRecord(STORE, START).with_token(token(), b"sealed"),
+        StoreRecord(STORE, START).with_token(token(), b"sealed", LATER),
         status="needs_credential",
         reason="token_rejected",
         refusals=REFUSALS,
     )
 
-    after = before.with_token(token(generation=2), None)
+    after = before.with_token(token(generation=2), None, LATER)
 
     assert (after.status, after.reason, after.generation) == ("active", "", 2)
-    assert (after.previous, after.credential, after.refusals) == (before.token, None, ())
+    assert (after.previous, after.previous_until) == (before.token, LATER)
+    assert (after.credential, after.refusals) == (None, ())
 
 
 def test_a_token_of_ours_that_is_no_longer_previous_is_retired_until_it_was_deleted() -> None:
@@ -124,7 +129,7 @@ def test_a_token_of_ours_that_is_no_longer_previous_is_retired_until_it_was_dele
     tokens[2] = replace(tokens[2], name="", style="x_auth_token")
     record = StoreRecord(STORE, START)
     for made in tokens:
-        record = record.with_token(made, None)
+        record = record.with_token(made, None, LATER)
 
     first, second, _imported, fourth, fifth = tokens
     assert (record.token, record.previous) == (fifth, fourth)
@@ -137,7 +142,7 @@ def test_only_what_the_broker_had_made_is_deletable() -> None:
     imported = replace(token(), name="", style="x_auth_token")
 
     assert StoreRecord(STORE, START).deletable == ()
-    assert StoreRecord(STORE, START).with_token(imported, None).deletable == ()
+    assert StoreRecord(STORE, START).with_token(imported, None, LATER).deletable == ()
 
 
 def test_the_latest_sixteen_refusals_are_remembered() -> None:

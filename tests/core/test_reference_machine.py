@@ -96,7 +96,7 @@ class ReferenceMachine(RuleBasedStateMachine):
             return
         used = use()
         assert used.grant.store_hash == known.store_hash
-        assert used.token.reveal() == self.world.upstream.live(known.store_hash)[0].value
+        assert used.token.secret.reveal() == self.world.upstream.live(known.store_hash)[0].value
         if known.left is not None:
             known.left -= 1
 

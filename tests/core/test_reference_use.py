@@ -62,7 +62,7 @@ def test_redeeming_releases_the_headers_once(ready: World) -> None:
 
     token = ready.upstream.ledger[0].value
     assert {name: value.reveal() for name, value in used.headers.items()} == {"authToken": token}
-    assert (used.token.reveal(), used.accessor) == (token, minted.accessor)
+    assert (used.token.secret.reveal(), used.accessor) == (token, minted.accessor)
     assert isinstance(again, ReferenceInvalidError)
     assert again.reason == "used_up"
     assert ready.observer.counts["security", "used_up"] == 1

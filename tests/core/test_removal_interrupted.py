@@ -145,7 +145,9 @@ def test_a_closed_store_is_not_removed_under_a_running_import() -> None:
     """The same, where no intent shows that somebody is at work."""
     world = closed()
     line = stored(world, store_key(STORE))
-    world.stores_table.begin(Start(STORE, "o", "0123", line, line, None), timedelta(minutes=1))
+    world.stores_table.begin(
+        Start(STORE, "o", "0123", line, line, None, world.clock()), timedelta(minutes=1)
+    )
 
     with pytest.raises(StoreBusyError):
         remove(world)

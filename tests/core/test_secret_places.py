@@ -16,7 +16,8 @@ PLACES = {
     "core/headers.py",  # sent to the upstream
     "core/records.py",  # sealed
     "core/reference.py",  # turned into an accessor
-    "core/stores.py",  # compared with the one that is held
+    "core/provision.py",  # compared with the one that is held
+    "core/upstream_answers.py",  # its own end is read
     "web/models.py",  # its form is checked
     "web/references.py",  # released to its holder
     "web/stores.py",  # handed on in our own type

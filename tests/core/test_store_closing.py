@@ -131,7 +131,7 @@ def test_a_put_revives_a_store_whose_removal_was_cut_off(killed: World) -> None:
 
     assert (document.status, document.reason, document.generation) == ("active", "", 2)
     assert not created
-    assert used.token.reveal() == killed.upstream.ledger[1].value
+    assert used.token.secret.reveal() == killed.upstream.ledger[1].value
     assert killed.upstream.live(STORE) == []
 
 

@@ -66,7 +66,7 @@ def test_a_change_of_retention_that_is_overtaken_is_made_on_the_newer_record(wor
             return super().replace(store_hash, seen, line)
 
     table = Overtaken(world.link)
-    world.stores._table = table
+    world.provision._table = table
 
     document, _ = world.stores.put(call(OPERATOR), STORE, CREDENTIAL, retain=True)
 

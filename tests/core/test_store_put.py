@@ -11,11 +11,10 @@ from service.core.errors import (
     StoreNotActiveError,
     UpstreamTimeoutError,
 )
-from service.core.records import StoreRecord, decode_record
+from service.core.records import StoreRecord, active_token, decode_record
 from service.core.sealing import Context, open_sealed
 from service.core.secret import Secret
 from service.core.store_document import PreviousToken
-from service.core.stores import active_token
 from tests.core.altering import store_key, stored
 from tests.support.upstream import EMAIL, PASSWORD
 from tests.support.world import (
@@ -23,6 +22,7 @@ from tests.support.world import (
     INSTANCE,
     MINTER,
     OPERATOR,
+    PREVIOUS,
     STORE,
     World,
     call,
@@ -52,7 +52,7 @@ def test_a_new_store_gets_one_token_which_is_stored_sealed(world: World) -> None
     assert (document.generation, document.issued_at, created) == (1, world.clock(), True)
     assert made.encode() not in line
     assert PASSWORD.encode() not in line
-    assert active_token(keyring(), INSTANCE, STORE, line)[1].reveal() == made
+    assert active_token(keyring(), INSTANCE, STORE, line).secret.reveal() == made
     assert world.audit.told() == [
         ("store.write", "started", "issue"),
         ("store.write", "allowed", "created"),
@@ -117,7 +117,7 @@ def test_an_access_token_replaces_an_issued_one_which_stays_as_previous(world: W
     document, created = world.stores.put(call(OPERATOR), STORE, IMPORTED, retain=False)
 
     assert (document.status, document.generation, created) == ("active", 2, False)
-    assert document.previous == PreviousToken(1, "auth_token")
+    assert document.previous == PreviousToken(1, "auth_token", world.clock() + PREVIOUS)
     assert len(world.upstream.live(STORE)) == 1
 
 
@@ -144,7 +144,7 @@ def test_another_access_token_is_a_new_generation(world: World) -> None:
     )
 
     assert document.generation == 2
-    assert document.previous == PreviousToken(1, "x_auth_token")
+    assert document.previous == PreviousToken(1, "x_auth_token", world.clock() + PREVIOUS)
 
 
 def test_an_access_token_that_does_not_work_leaves_an_active_store_as_it_is(world: World) -> None:

@@ -20,7 +20,7 @@ from service.core.secret import Secret
 from service.core.stores import Stores
 from tests.core.leasing import end_lease
 from tests.support.upstream import EMAIL
-from tests.support.world import CREDENTIAL, INSTANCE, OPERATOR, STORE, World, call
+from tests.support.world import CREDENTIAL, OPERATOR, STORE, World, call
 
 
 class FailingStores(RedisStores):
@@ -40,19 +40,8 @@ class FailingStores(RedisStores):
 
 def patient(world: World, pause: Callable[[timedelta], None]) -> Stores:
     """Return the use cases of a world that wait in this way."""
-    return Stores(
-        gate=world.gate,
-        keyring=world.keyring,
-        table=world.stores_table,
-        references=world.references_table,
-        cleaner=world.cleaner,
-        issuer=world.issuer,
-        observer=world.observer,
-        instance=INSTANCE,
-        patience=timedelta(seconds=5),
-        clock=world.clock,
-        pause=pause,
-    )
+    world.provision._pause = pause
+    return world.stores
 
 
 def test_whoever_comes_while_another_issues_waits_and_then_gives_up(world: World) -> None:

@@ -3,8 +3,9 @@
 import pytest
 
 from service.core.errors import IntegrityError
+from service.core.records import ActiveToken
 from service.core.secret import Secret
-from service.core.token_cache import Opened, TokenCache
+from service.core.token_cache import TokenCache
 
 
 class Holder:
@@ -14,12 +15,12 @@ class Holder:
         self.cache = TokenCache(size)
         self.opened: list[tuple[str, bytes]] = []
 
-    def get(self, store_hash: str, line: bytes) -> Opened:
+    def get(self, store_hash: str, line: bytes) -> ActiveToken:
         """Get the token of a record that opens to the store's hash and the record itself."""
 
-        def open_line() -> Opened:
+        def open_line() -> ActiveToken:
             self.opened.append((store_hash, line))
-            return "auth_token", Secret(f"{store_hash} {line.decode()}")
+            return ActiveToken("auth_token", 1, Secret(f"{store_hash} {line.decode()}"))
 
         return self.cache.get(store_hash, line, open_line)
 
@@ -42,7 +43,7 @@ def test_another_record_and_the_record_of_another_store_are_opened_anew(
     holder = Holder()
     holder.get("abc123", b"line 1")
 
-    _, token = holder.get(store_hash, line)
+    token = holder.get(store_hash, line).secret
 
     assert token.reveal() == f"{store_hash} {line.decode()}"
     assert holder.opened == [("abc123", b"line 1"), (store_hash, line)]
@@ -62,10 +63,10 @@ def test_a_failure_is_not_remembered() -> None:
     """A key that comes back makes the record readable again."""
     holder = Holder()
 
-    def fail() -> Opened:
+    def fail() -> ActiveToken:
         raise IntegrityError("no", reason="key_unavailable")
 
     with pytest.raises(IntegrityError):
         holder.cache.get("abc123", b"line", fail)
 
-    assert holder.get("abc123", b"line")[1].reveal() == "abc123 line"
+    assert holder.get("abc123", b"line").secret.reveal() == "abc123 line"

@@ -4,24 +4,31 @@ Beneath them are fakeredis (with the real adapters and their Lua), a fake upstre
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from datetime import timedelta
 
 import fakeredis
 
 from service.adapters.redis_link import RedisLink
+from service.adapters.redis_maintenance import RedisMaintenance
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.caller import Caller
 from service.core.cleaning import Cleaner
-from service.core.credential import B2BPassword
+from service.core.credential import B2BPassword, Credential
 from service.core.errors import LockedError
 from service.core.gate import Call, Gate
 from service.core.issuing import Issuer, Naming
 from service.core.keyring import Key, Keyring
+from service.core.login_pause import LoginPause
+from service.core.maintenance import Maintenance
 from service.core.policy import AccessGrant, Limits, Policy
+from service.core.provision import Provision, Times
 from service.core.proxy import Proxy
 from service.core.references import References
+from service.core.repair import Repair
 from service.core.secret import Secret
+from service.core.store_reader import StoreReader
 from service.core.stores import Stores
 from service.core.token_cache import TokenCache
 from tests.support.audit import MemoryAudit
@@ -29,6 +36,9 @@ from tests.support.clock import ManualClock
 from tests.support.upstream import EMAIL, PASSWORD, FakeUpstream
 
 INSTANCE = "test"
+TOKEN_PREFIX = f"b2b-broker/{INSTANCE}"
+LEASE = timedelta(seconds=70)
+PREVIOUS = timedelta(hours=1)
 STORE = "abc123"
 OPERATOR = "corp:ops-anna"
 MINTER = "k8s:commerce/order-sync"
@@ -72,6 +82,8 @@ class CountingObserver:
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, ...]] = Counter()
+        self.paused = False
+        self.stores: dict[tuple[str, str], int] = {}
 
     def security_event(self, kind: str) -> None:
         """See ``Observer.security_event``."""
@@ -84,6 +96,29 @@ class CountingObserver:
     def reference(self, operation: str, outcome: str) -> None:
         """See ``Observer.reference``."""
         self.counts["reference", operation, outcome] += 1
+
+    def issuing_paused(self, *, paused: bool) -> None:
+        """See ``Observer.issuing_paused``."""
+        self.paused = paused
+
+    def stores_counted(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """See ``Observer.stores_counted``."""
+        self.stores = dict(counts)
+
+
+class FakeMounted:
+    """Mounted credentials in memory. Fulfils ``MountedCredentials``."""
+
+    def __init__(self) -> None:
+        self.credentials: dict[str, Credential] = {}
+
+    def find(self, store_hash: str) -> Credential | None:
+        """See ``MountedCredentials.find``."""
+        return self.credentials.get(store_hash)
+
+    def versions(self) -> dict[str, object]:
+        """See ``MountedCredentials.versions``."""
+        return {name: id(credential) for name, credential in self.credentials.items()}
 
 
 class World:
@@ -99,31 +134,58 @@ class World:
         self.ring: Keyring | None = keyring()
         self.stores_table = RedisStores(self.link)
         self.references_table = RedisReferences(self.link)
+        self.agreed = RedisMaintenance(self.link)
+        self.mounted = FakeMounted()
         self.gate = Gate(self.audit, self.clock)
-        self.cleaner = Cleaner(self.stores_table, self.upstream, INSTANCE, self.clock)
+        self.reader = StoreReader(self.stores_table, self.observer, INSTANCE, self.clock)
+        self.cleaner = Cleaner(self.stores_table, self.upstream, INSTANCE, TOKEN_PREFIX, self.clock)
         self.issuer = Issuer(
             table=self.stores_table,
             upstream=self.upstream,
             cleaner=self.cleaner,
+            pause_logins=LoginPause(self.agreed, self.observer, self.clock),
             observer=self.observer,
-            naming=Naming(INSTANCE, f"b2b-broker/{INSTANCE}"),
-            lease_span=timedelta(seconds=70),
+            naming=Naming(INSTANCE, TOKEN_PREFIX),
+            lease_span=LEASE,
+            previous_for=PREVIOUS,
+            clock=self.clock,
+            pause=self.clock.move,
+        )
+        self.provision = Provision(
+            reader=self.reader,
+            table=self.stores_table,
+            agreed=self.agreed,
+            upstream=self.upstream,
+            issuer=self.issuer,
+            mounted=self.mounted,
+            instance=INSTANCE,
+            times=Times(timedelta(seconds=5), PREVIOUS),
             clock=self.clock,
             pause=self.clock.move,
         )
         self.stores = Stores(
             gate=self.gate,
             keyring=self.keyring,
+            reader=self.reader,
             table=self.stores_table,
             references=self.references_table,
+            provision=self.provision,
             cleaner=self.cleaner,
-            issuer=self.issuer,
             observer=self.observer,
             instance=INSTANCE,
-            patience=timedelta(seconds=5),
             clock=self.clock,
-            pause=self.clock.move,
         )
+        self.repair = Repair(
+            gate=self.gate,
+            keyring=self.keyring,
+            reader=self.reader,
+            agreed=self.agreed,
+            upstream=self.upstream,
+            provision=self.provision,
+            observer=self.observer,
+            instance=INSTANCE,
+        )
+        self.maintenance = self.another_maintenance()
         self.references = References(
             gate=self.gate,
             keyring=self.keyring,
@@ -133,13 +195,29 @@ class World:
             instance=INSTANCE,
             clock=self.clock,
         )
-        self.proxy = Proxy(self.references, self.upstream, self.gate, self.observer)
+        self.proxy = Proxy(self.references, self.upstream, self.repair, self.gate, self.observer)
 
     def keyring(self) -> Keyring:
         """Fulfil ``KeyringSource``; locked while ``ring`` is None."""
         if self.ring is None:
             raise LockedError("locked", reason="locked")
         return self.ring
+
+    def another_maintenance(self) -> Maintenance:
+        """Return the maintenance of another replica."""
+        return Maintenance(
+            gate=self.gate,
+            keyring=self.keyring,
+            reader=self.reader,
+            table=self.stores_table,
+            agreed=self.agreed,
+            provision=self.provision,
+            cleaner=self.cleaner,
+            mounted=self.mounted,
+            observer=self.observer,
+            instance=INSTANCE,
+            clock=self.clock,
+        )
 
     def active(self, store_hash: str = STORE) -> "World":
         """Register a store with the right password."""

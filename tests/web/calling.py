@@ -7,6 +7,7 @@ from werkzeug.test import TestResponse
 from service.core.explaining import Explaining
 from service.core.ports import Access
 from service.web.callers import Callers
+from service.web.crowd import Crowd
 from service.web.edge import Edge, create_app
 from service.web.failure_limit import FailureLimit
 from tests.support.access import PROXY, FakeAccess, token_of
@@ -40,6 +41,7 @@ class Api:
                 proxy=world.proxy,
                 explaining=Explaining(world.gate),
                 base_url=BASE_URL,
+                crowd=Crowd(threads=16),
                 observe=self._observe,
             )
         )

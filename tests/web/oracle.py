@@ -30,6 +30,10 @@ UNKNOWN = {"own_unknown", "other_unknown"}
 # Who is let through for which stores; whoever is not named is not. Everything else about a reference is in the rules below.
 RIGHTS = {
     "putStore": {"operator": "all", "store_operator": "granted"},
+    "rotateStore": {"operator": "all", "store_operator": "granted"},
+    "rollBackStore": {"operator": "all", "store_operator": "granted"},
+    "listOrphans": {"operator": "all", "store_operator": "granted", "reader": "granted"},
+    "deleteOrphans": {"operator": "all", "store_operator": "granted"},
     "removeStore": {"operator": "all", "store_operator": "granted"},
     "listStores": {"operator": "all", "store_operator": "granted", "reader": "granted"},
     "getStore": {"operator": "all", "store_operator": "granted", "reader": "granted"},
@@ -54,6 +58,15 @@ ON_REFERENCES = {
     "revokeReference",
     "revokeReferences",
     "proxy",
+}
+ON_KNOWN_STORES = {
+    "getStore",
+    "rotateStore",
+    "rollBackStore",
+    "listOrphans",
+    "deleteOrphans",
+    "removeStore",
+    "mintReference",
 }
 ON_ALL_STORES = {"revokeReferences caller", "revokeReferences all", "whoami"}
 
@@ -103,9 +116,9 @@ def expected(cell: Cell) -> str:
         return rule(cell)
     if not _granted(cell):
         return "403"
-    if cell.operation in ("getStore", "removeStore", "mintReference") and cell.relation in UNKNOWN:
+    if cell.operation in ON_KNOWN_STORES and cell.relation in UNKNOWN:
         return "404"
-    if cell.operation == "mintReference" and cell.relation == "own_rejected":
+    if cell.operation in ("mintReference", "rollBackStore") and cell.relation == "own_rejected":
         return "409"
     return "allowed"
 

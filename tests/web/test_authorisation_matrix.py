@@ -15,7 +15,7 @@ from service.core.reference import accessor_of, new_reference
 from service.core.secret import Secret
 from service.web.edge import OPERATIONS
 from tests.support.access import FakeAccess, token_of
-from tests.support.upstream import EMAIL
+from tests.support.upstream import EMAIL, PASSWORD
 from tests.support.world import World, call
 from tests.web.calling import COMPANIES, CREDENTIAL, Api
 from tests.web.oracle import IDENTITIES, RIGHTS, STORES, UNKNOWN, Cell, cells, expected
@@ -47,6 +47,7 @@ GRANTS = tuple(
     for kind, actions in OF_KIND.items()
     for action in actions
 )
+SETUP_CREDENTIAL = B2BPassword(Secret(EMAIL), Secret(PASSWORD))
 METHODS = {operation.name: (operation.method, operation.path) for operation in OPERATIONS}
 TTL_SECONDS = 60
 
@@ -83,18 +84,20 @@ class Matrix:
 
     def outcome(self, cell: Cell) -> str:
         """Return what comes of a cell."""
-        self._prepare(cell.relation)
+        self._prepare(cell.operation, cell.relation)
         reference = self._reference(cell) if cell.state else Secret("")
         answer = self._ask(cell, reference)
         if answer.status_code // 100 != 2:
             return str(answer.status_code)
         return _said(cell, answer)
 
-    def _prepare(self, relation: str) -> None:
+    def _prepare(self, operation: str, relation: str) -> None:
         """Bring the store into the state that the cell asks about."""
         setup, store = call("test:setup", EVERYTHING), STORES[relation]
         if relation in ("own", "other"):
             self._world.active(store)
+            if operation == "rollBackStore":
+                self._world.stores.rotate(setup, store, SETUP_CREDENTIAL)
             return
         known = self._world.stores_table.read([store], self._world.clock())[0].line is not None
         if known:
@@ -145,6 +148,7 @@ class Matrix:
             path = f"{path}?store_hash={store}"
         bodies: dict[str, dict[str, object]] = {
             "putStore": {"credential": CREDENTIAL},
+            "rotateStore": {"credential": CREDENTIAL},
             "mintReference": {"store_hash": store, "audience": NAMES["worker"]},
             "explainPolicy": {
                 "caller": NAMES["worker"],

@@ -87,7 +87,7 @@ def test_a_request_writes_one_line(api: Api, logs: list[EventDict]) -> None:
         "method": "GET",
         "status": 404,
         "problem": "store_unknown",
-        "reason": "",
+        "reason": "store_unknown",
     }
 
 

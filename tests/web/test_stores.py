@@ -30,9 +30,11 @@ FIELDS = {
     "deprecated",
     "retained",
     "issued_at",
+    "expires_at",
     "last_used_at",
     "live_references",
     "previous",
+    "attempts",
 }
 ACCESS_TOKEN = "canary0access0token0abcdefghijk"
 WRONG = {"kind": "b2b_password", "email": EMAIL, "password": f"wrong-{CANARY}"}
@@ -55,9 +57,11 @@ def test_a_new_store_answers_201_with_its_document(api: Api) -> None:
         "deprecated": True,
         "retained": False,
         "issued_at": "2026-11-23T12:00:00.000Z",
+        "expires_at": None,
         "last_used_at": None,
         "live_references": 0,
         "previous": None,
+        "attempts": [],
     }
 
 
@@ -84,7 +88,11 @@ def test_an_access_token_replaces_the_deprecated_style(api: Api) -> None:
         "x_auth_token",
         False,
     )
-    assert answer.get_json()["previous"] == {"generation": 1, "token_style": "auth_token"}
+    assert answer.get_json()["previous"] == {
+        "generation": 1,
+        "token_style": "auth_token",
+        "until": "2026-11-23T13:00:00.000Z",
+    }
 
 
 def test_a_store_is_shown(api: Api) -> None:

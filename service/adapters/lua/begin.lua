@@ -1,5 +1,6 @@
 -- Take the lease, and write record and intent, if nobody holds it and the record is as it was seen.
--- KEYS store, lease, fence, intents, stores   ARGV owner, span ms, seen, line, attempt id, intent, store hash
+-- Somebody looks at the store when the lease has ended, however this goes on.
+-- KEYS store, lease, fence, intents, stores, due   ARGV owner, span ms, seen, line, attempt id, intent, store hash, ends ms
 -- Gives the fence, or nothing.
 local holder = redis.call('GET', KEYS[2])
 if holder == ARGV[1] then return tonumber(redis.call('GET', KEYS[3])) end
@@ -11,4 +12,5 @@ if ARGV[3] == '' then
   redis.call('ZADD', KEYS[5], 0, ARGV[7])
 end
 if ARGV[6] ~= '' then redis.call('HSET', KEYS[4], ARGV[5], fence .. ' ' .. ARGV[6]) end
+redis.call('ZADD', KEYS[6], ARGV[8], ARGV[7])
 return fence

@@ -1,0 +1,6 @@
+-- Take or keep a right for a while, unless somebody else has it.
+-- KEYS claim   ARGV owner, span ms
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1

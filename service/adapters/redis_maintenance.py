@@ -1,0 +1,90 @@
+"""What the replicas agree on about work that nobody asks for, in Redis. Fulfils ``MaintenanceTable``."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import get_args
+
+from service.adapters.redis_link import PARTITION, Argument, RedisLink, Script, home
+from service.core.clock import to_millis
+from service.core.lifecycle import STATUSES
+from service.core.records import TokenStyle
+
+_MILLISECOND = timedelta(milliseconds=1)
+# What concerns the whole installation lies in the first partition.
+_WHOLE = PARTITION["00"]
+_STYLES = ("", *get_args(TokenStyle))
+
+
+class RedisMaintenance:
+    """Claims, stores that are due, and stores that were refused lately."""
+
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
+        self._claim = Script("claim")
+        self._is_claimed = Script("is_claimed")
+        self._due = Script("due")
+        self._look_at = Script("look_at")
+        self._looked_at = Script("looked_at")
+        self._refused = Script("refused")
+        self._census = Script("census")
+
+    def claim(self, what: str, owner: str, span: timedelta) -> bool:
+        """See ``MaintenanceTable.claim``."""
+        return self._claimed(_WHOLE.key("claim", what), owner, span)
+
+    def claim_store(self, what: str, store_hash: str, owner: str, span: timedelta) -> bool:
+        """See ``MaintenanceTable.claim_store``."""
+        return self._claimed(home(store_hash).key(what, store_hash), owner, span)
+
+    def is_claimed(self, what: str, store_hash: str) -> bool:
+        """See ``MaintenanceTable.is_claimed``."""
+        return bool(self._link.run(self._is_claimed, [home(store_hash).key(what, store_hash)], []))
+
+    def due(self, now: datetime, limit: int) -> list[str]:
+        """See ``MaintenanceTable.due``."""
+        millis = to_millis(now)
+        answers = self._link.run_many(
+            self._due, [([where.due], [millis, limit]) for where in PARTITION.values()]
+        )
+        return [name.decode("ascii") for answer in answers for name in answer]
+
+    def look_at(self, store_hash: str, at: datetime) -> None:
+        """See ``MaintenanceTable.look_at``."""
+        self._link.run(self._look_at, [home(store_hash).due], [store_hash, to_millis(at)])
+
+    def looked_at(self, store_hash: str, when: datetime, again: datetime | None) -> None:
+        """See ``MaintenanceTable.looked_at``."""
+        arguments: list[Argument] = [
+            store_hash,
+            to_millis(when),
+            to_millis(again) if again else 0,
+        ]
+        self._link.run(self._looked_at, [home(store_hash).due], arguments)
+
+    def note_refused(self, store_hash: str, now: datetime, keep: timedelta) -> None:
+        """See ``MaintenanceTable.note_refused``."""
+        since, millis = to_millis(now - keep), to_millis(now)
+        arguments: list[Argument] = [since, store_hash, millis, keep // _MILLISECOND]
+        self._link.run(self._refused, [_WHOLE.refused], arguments)
+
+    def refused_since(self, moment: datetime) -> int:
+        """See ``MaintenanceTable.refused_since``."""
+        return int(self._link.run(self._refused, [_WHOLE.refused], [to_millis(moment), "", 0, 0]))
+
+    def note_census(self, counts: Mapping[tuple[str, str], int], keep: timedelta) -> None:
+        """See ``MaintenanceTable.note_census``."""
+        rows = [part for (status, style), n in counts.items() for part in (f"{status}.{style}", n)]
+        self._link.run(self._census, [_WHOLE.census], [keep // _MILLISECOND, *rows])
+
+    def census(self) -> Mapping[tuple[str, str], int]:
+        """See ``MaintenanceTable.census``."""
+        rows = self._link.run(self._census, [_WHOLE.census], [0])
+        counts: dict[tuple[str, str], int] = {}
+        for name, number in zip(rows[::2], rows[1::2], strict=True):
+            status, _, style = name.decode("ascii", "replace").partition(".")
+            if status in STATUSES and style in _STYLES and number.isdigit():
+                counts[status, style] = int(number)
+        return counts
+
+    def _claimed(self, key: str, owner: str, span: timedelta) -> bool:
+        return bool(self._link.run(self._claim, [key], [owner, span // _MILLISECOND]))
