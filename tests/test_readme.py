@@ -10,6 +10,7 @@ from jwt.algorithms import ECAlgorithm
 from pydantic.fields import FieldInfo
 
 from service.adapters.access_file import read_access_file
+from service.core.lifecycle import life_as_markdown
 from service.settings import Settings, environment_names
 from tests.support.clock import ManualClock
 from tests.support.pki import Authority
@@ -55,3 +56,11 @@ def test_the_example_of_an_access_file_loads(tmp_path: Path) -> None:
 def test_links_lead_somewhere(path: str) -> None:
     """Every relative link of the README names a file of the repository."""
     assert (ROOT / path).exists()
+
+
+def test_the_life_of_a_store_in_the_architecture_is_the_table_of_the_code() -> None:
+    """States and events have one source."""
+    architecture = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
+    table = architecture.partition("<!-- life -->\n")[2].partition("\n<!-- /life -->")[0]
+
+    assert table == life_as_markdown()

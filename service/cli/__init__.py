@@ -5,7 +5,9 @@ import click
 from service import __version__
 from service.cli.access import access
 from service.cli.keys import keys
+from service.cli.orphans import orphans
 from service.cli.serve import serve
+from service.cli.stores import stores
 
 
 @click.group()
@@ -14,6 +16,5 @@ def main() -> None:
     """Keep one B2B Edition token per store, sealed, and hand out short-lived references to it."""
 
 
-main.add_command(serve)
-main.add_command(keys)
-main.add_command(access)
+for command in (serve, stores, orphans, access, keys):
+    main.add_command(command)
