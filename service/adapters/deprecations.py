@@ -19,7 +19,7 @@ Observe = Callable[[Kind, float], None]
 """Told the kind and the moment, in seconds since 1970."""
 
 _MOMENT = re.compile(r"@([0-9]{1,11})", re.ASCII)
-_SINCE_EVER = 1.0
+_SINCE_EVER = datetime.fromtimestamp(1, UTC)
 
 
 class Deprecations:
@@ -27,7 +27,7 @@ class Deprecations:
 
     def __init__(self, observe: Observe) -> None:
         self._observe = observe
-        self._known: dict[Kind, float] = {}
+        self._known: dict[Kind, datetime] = {}
 
     def note(self, kind: Kind, value: str) -> None:
         """Note a header's value; one that cannot be read is no announcement."""
@@ -35,18 +35,17 @@ class Deprecations:
         if moment is None or self._known.get(kind) == moment:
             return
         self._known[kind] = moment
-        self._observe(kind, moment)
-        at = datetime.fromtimestamp(moment, UTC).isoformat()
-        structlog.get_logger().warning("upstream_announces", kind=kind, at=at)
+        self._observe(kind, moment.timestamp())
+        structlog.get_logger().warning("upstream_announces", kind=kind, at=moment.isoformat())
 
 
-def _moment(value: str) -> float | None:
+def _moment(value: str) -> datetime | None:
     if value.lower() in ("true", "?1"):
         return _SINCE_EVER
     match = _MOMENT.fullmatch(value)
-    if match:
-        return float(match[1])
     try:
-        return parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
+        if match:
+            return datetime.fromtimestamp(int(match[1]), UTC)
+        return parsedate_to_datetime(value).astimezone(UTC)
+    except (ValueError, OverflowError):  # such as a date beyond the last year
         return None

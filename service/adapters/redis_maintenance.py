@@ -61,11 +61,11 @@ class RedisMaintenance:
         ]
         self._link.run(self._looked_at, [home(store_hash).due], arguments)
 
-    def note_refused(self, store_hash: str, now: datetime, keep: timedelta) -> None:
+    def note_refused(self, store_hash: str, now: datetime, keep: timedelta) -> int:
         """See ``MaintenanceTable.note_refused``."""
         since, millis = to_millis(now - keep), to_millis(now)
         arguments: list[Argument] = [since, store_hash, millis, keep // _MILLISECOND]
-        self._link.run(self._refused, [_WHOLE.refused], arguments)
+        return int(self._link.run(self._refused, [_WHOLE.refused], arguments))
 
     def refused_since(self, moment: datetime) -> int:
         """See ``MaintenanceTable.refused_since``."""

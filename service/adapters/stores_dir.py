@@ -18,6 +18,7 @@ from service.core.credential import AccessToken, B2BPassword, Credential
 from service.core.secret import Secret
 
 _STORE_HASH = re.compile(r"[a-z0-9]{4,20}", re.ASCII)
+_ACCESS_TOKEN = re.compile(r"[A-Za-z0-9]{20,128}", re.ASCII)
 _LARGEST = 4096
 _NAMES = ("email", "password", "access_token")
 
@@ -42,28 +43,33 @@ class StoresDirectory:
 
     def find(self, store_hash: str) -> Credential | None:
         """See ``MountedCredentials.find``."""
-        folder = self._store_folder(store_hash)
-        if folder is None:
-            self._problems.pop(store_hash, None)
-            return None
         try:
-            found = _credential(folder)
+            folder = self._store_folder(store_hash)
+            found = _credential(folder) if folder else None
         except _UnusableError as error:
             self._problems[store_hash] = f"{store_hash}/{error}"
+            return None
+        except OSError:
+            self._problems[store_hash] = f"{store_hash}/ cannot be read"
             return None
         self._problems.pop(store_hash, None)
         return found
 
     def versions(self) -> Mapping[str, object]:
         """See ``MountedCredentials.versions``."""
-        root = _resolved(self._folder)
-        if root is None:
+        try:
+            root = _resolved(self._folder)
+            paths = sorted(root.iterdir()) if root else []
+        except OSError:  # it may have been swapped in this moment; the next look tells
+            self._problems = {"": "the directory cannot be read"}
             return {}
         found: dict[str, object] = {}
-        for path in sorted(root.iterdir()):
-            folder = _resolved(path) if _STORE_HASH.fullmatch(path.name) else None
-            if folder is not None:
-                found[path.name] = tuple(_version(folder / name) for name in _NAMES)
+        for path in paths:
+            version = _versions(path) if _STORE_HASH.fullmatch(path.name) else None
+            if version is not None:
+                found[path.name] = version
+        # What is not mounted any more is nobody's concern.
+        self._problems = {name: why for name, why in self._problems.items() if name in found}
         return found
 
     def _store_folder(self, store_hash: str) -> Path | None:
@@ -79,6 +85,15 @@ def _resolved(folder: Path | None) -> Path | None:
     return data.resolve() if data.is_dir() else folder
 
 
+def _versions(path: Path) -> tuple[object, ...] | None:
+    """Return the versions of a store's files, in their order; None if it has no folder, nothing if that cannot be read."""
+    try:
+        folder = _resolved(path)
+    except OSError:
+        return ()
+    return tuple(_version(folder / name) for name in _NAMES) if folder else None
+
+
 def _version(path: Path) -> object:
     try:
         found = path.stat()
@@ -90,6 +105,8 @@ def _version(path: Path) -> object:
 def _credential(folder: Path) -> Credential | None:
     token = _read(folder / "access_token")
     if token is not None:
+        if not _ACCESS_TOKEN.fullmatch(token.reveal()):
+            raise _UnusableError("access_token is 20 to 128 letters and digits")
         return AccessToken(token)
     email, password = _read(folder / "email"), _read(folder / "password")
     if email is None and password is None:

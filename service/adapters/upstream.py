@@ -18,7 +18,13 @@ from service.core.errors import (
 from service.core.ports import ProxyRequest, ProxyResponse
 from service.core.records import TokenStyle, token_headers
 from service.core.secret import Secret
-from service.core.upstream_answers import credential_rejected, issued_token, success
+from service.core.upstream_answers import (
+    MISMATCHED,
+    credential_rejected,
+    issued_token,
+    perhaps_mismatched,
+    success,
+)
 
 _AUTH = "/api/io/auth/backend"
 _TOKENS = "/api/io/backend/tokens"
@@ -66,11 +72,20 @@ class B2BUpstream:
     def check(self, store_hash: str, style: TokenStyle, token: Secret) -> None:
         """See ``Upstream.check``. A pair of token and store hash that do not match is answered with a server error (upstream.md §2.1)."""
         headers = _revealed(token_headers(style, store_hash, token))
+        answered = 0
+
+        def checked(status: int, answer: bytes, wait: str | None) -> None:
+            nonlocal answered
+            answered = status
+            _own_success(status, answer, wait)
+
         try:
-            self._call("check", _request("GET", _HARMLESS_READ, headers, None), _own_success)
+            self._call("check", _request("GET", _HARMLESS_READ, headers, None), checked)
         except UpstreamAnswerError:
-            if style == "x_auth_token" and self._answers_others():
-                raise _not_accepted() from None
+            if perhaps_mismatched(answered, style) and self._answers_others():
+                raise CredentialRefusedError(
+                    "The upstream fails with the token, and not without one.", reason=MISMATCHED
+                ) from None
             raise
 
     def _answers_others(self) -> bool:

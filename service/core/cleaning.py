@@ -17,7 +17,7 @@ from service.core.errors import CredentialRefusedError, StoreNotActiveError, Ups
 from service.core.keyring import Keyring
 from service.core.orphans import Intent, delete_named, is_over, read_intent
 from service.core.ports import StoreTable, Upstream
-from service.core.records import StoreRecord, open_token
+from service.core.records import StoredToken, StoreRecord, open_token
 from service.core.secret import Secret
 
 
@@ -26,7 +26,7 @@ class Sweep:
     """What deleting by name found.
 
     Attributes:
-        deleted: Names that were there and are not any more.
+        deleted: Names of tokens that are not there any more: deleted just now, or shown to be dead.
         complete: Whether every token of the store was looked at; then a name that was not found is not there.
         unsettled: Whether there are attempts that may still leave a token.
     """
@@ -97,13 +97,16 @@ class Cleaner:
         retired = {token.name for token in record.retired}
         kept = {token.name for token in (record.token, record.previous) if token}
         sweep = self._sweep(keyring, record, retired, kept)
-        written = True
-        if sweep.complete and retired:
-            cleaned = replace(record, retired=())
+        # Where a token that is kept is refused as well, it may be the upstream that is wrong.
+        dead = frozenset() if kept & sweep.deleted else sweep.deleted
+        left = () if sweep.complete else _without(record.retired, dead)
+        written = left == record.retired
+        if not written:
+            cleaned = replace(record, retired=left)
             written = self._table.replace(
                 record.store_hash, line, cleaned.encode(keyring, self._instance)
             )
-        return sweep.complete and written and not sweep.unsettled
+        return written and not left and not sweep.unsettled
 
     def clean_all(self, keyring: Keyring, record: StoreRecord) -> None:
         """Delete every token that the broker had made for a store.
@@ -146,14 +149,6 @@ class Cleaner:
         unproven = (name for name in listed or () if name.startswith(ours) and name not in known)
         return Found(orphans, tuple(sorted(unproven)))
 
-    def forget(self, keyring: Keyring, record: StoreRecord) -> None:
-        """Forget the abandoned attempts of a store without looking for their tokens.
-
-        Raises:
-            StorageError: Redis is away.
-        """
-        self._table.forget_attempts(record.store_hash, self._abandoned(keyring, record.store_hash))
-
     def _abandoned(self, keyring: Keyring, store_hash: str) -> Mapping[str, Intent]:
         """Return the intents of attempts that nobody is working on, by attempt."""
         view = self._table.read([store_hash], self._clock())[0]
@@ -188,15 +183,17 @@ class Cleaner:
         return replace(sweep, unsettled=len(settled) < len(intents))
 
     def _delete(self, keyring: Keyring, record: StoreRecord, unwanted: set[str]) -> Sweep:
+        dead: set[str] = set()
         for token in record.deletable:
             opened = open_token(keyring, self._instance, record.store_hash, token)
             try:
                 deleted = delete_named(self._upstream, opened, unwanted, last=token.name)
             except CredentialRefusedError:
                 self._require_dead(record.store_hash, opened)
+                dead.add(token.name)
             else:
                 return Sweep(deleted, complete=True)
-        return Sweep(frozenset(), complete=False)
+        return Sweep(frozenset(dead), complete=False)
 
     def _listed(self, keyring: Keyring, record: StoreRecord) -> frozenset[str] | None:
         """Return the names of all of the store's tokens; None if no token of ours can list them."""
@@ -216,3 +213,7 @@ class Cleaner:
         raise UpstreamRefusedError(
             "The upstream does not let the token list tokens.", reason="listing_refused"
         )
+
+
+def _without(tokens: tuple[StoredToken, ...], names: frozenset[str]) -> tuple[StoredToken, ...]:
+    return tuple(token for token in tokens if token.name not in names)

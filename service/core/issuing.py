@@ -24,7 +24,7 @@ from enum import Enum, auto
 
 from service.core.cleaning import Cleaner
 from service.core.clock import Clock, Pause
-from service.core.credential import AccessToken, B2BPassword, Credential, refusal, seal_password
+from service.core.credential import AccessToken, B2BPassword, Credential, refusal
 from service.core.errors import (
     BrokerError,
     CredentialRefusedError,
@@ -42,7 +42,7 @@ from service.core.ports import Lease, Observer, Start, StoreTable, Upstream
 from service.core.records import StoredToken, StoreRecord, TokenStyle, seal_token
 from service.core.secret import Secret
 from service.core.store_reader import Seen
-from service.core.upstream_answers import expiry_of
+from service.core.upstream_answers import MISMATCHED, expiry_of
 
 _SETTLE_AGAIN = timedelta(milliseconds=200)
 _SETTLE_TRIES = 25
@@ -67,13 +67,13 @@ class Order:
 
     Attributes:
         credential: What to get it with.
-        retain: Whether to keep a password, sealed.
+        retained: The password that the store keeps, sealed.
         proven: Whether the token has to pass a harmless read before it takes another one's place.
         keep_previous: Whether the token before it still works, and stays for a rollback.
     """
 
     credential: Credential
-    retain: bool = False
+    retained: bytes | None = None
     proven: bool = False
     keep_previous: bool = True
 
@@ -194,8 +194,11 @@ class Issuer:
         try:
             token = self._ask(record.store_hash, order.credential, name)  # Step 3.
         except CredentialRefusedError as error:
-            note = refusal(keyring, record.store_hash, order.credential, error.reason)
-            refused = _ended(record.with_refusal(note), Event.REFUSED, error.reason)
+            noted = record
+            if error.reason != MISMATCHED:  # which may be the upstream's own trouble
+                note = refusal(keyring, record.store_hash, order.credential, error.reason)
+                noted = record.with_refusal(note)
+            refused = _ended(noted, Event.REFUSED, error.reason)
             self._give_up(keyring, lease, refused, keep_intent=False)
             self._note_refusal(record.store_hash, order.credential, error.reason)
             raise
@@ -261,11 +264,8 @@ class Issuer:
         stored = StoredToken(
             style, generation, "" if imported else name, sealed, now, expiry_of(token)
         )
-        retained = None
-        if order.retain and isinstance(credential, B2BPassword):
-            retained = seal_password(keyring, self._naming.instance, record.store_hash, credential)
         previous_until = now + self._previous_for if order.keep_previous else None
-        return record.with_token(stored, retained, previous_until)
+        return record.with_token(stored, order.retained, previous_until)
 
     def _commit(self, keyring: Keyring, lease: Lease, record: StoreRecord, token: Secret) -> bool:
         line = record.encode(keyring, self._naming.instance)
@@ -299,7 +299,10 @@ class Issuer:
 def _ended(record: StoreRecord, event: Event, reason: str) -> StoreRecord:
     """Return the record after an attempt that brought no token."""
     status = stored_after_attempt(record.status, event)
-    return record if status == "active" else replace(record, status=status, reason=reason)
+    if status == "active" or record.reason == "removing":
+        # A removal that was begun stays begun, until somebody gets the store a token.
+        return record
+    return replace(record, status=status, reason=reason)
 
 
 def _event_of(error: UpstreamError) -> Event:

@@ -6,7 +6,7 @@ wrong passwords, or the upstream begins to refuse everybody, each of them would 
 Source: DESIGN §2 P7; security.md §3.3 F59.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from service.core.clock import Clock
 from service.core.errors import IssuingPausedError
@@ -30,9 +30,9 @@ class LoginPause:
         Raises:
             IssuingPausedError: Too many stores were refused within a minute.
         """
-        refused = self._table.refused_since(self._clock() - WINDOW)
-        self._observer.issuing_paused(paused=refused > MOST_STORES)
-        if refused > MOST_STORES:
+        paused = is_paused(self._table, self._clock())
+        self._observer.issuing_paused(paused=paused)
+        if paused:
             raise IssuingPausedError(
                 "Many credentials were refused lately, so that none is sent for a moment.",
                 reason="issuing_paused",
@@ -41,7 +41,12 @@ class LoginPause:
 
     def refused(self, store_hash: str) -> None:
         """Note that the upstream refused a store's password."""
-        now = self._clock()
-        self._table.note_refused(store_hash, now, WINDOW)
-        if self._table.refused_since(now - WINDOW) == MOST_STORES + 1:
+        refused = self._table.note_refused(store_hash, self._clock(), WINDOW)
+        self._observer.issuing_paused(paused=refused > MOST_STORES)
+        if refused == MOST_STORES + 1:
             self._observer.security_event("many_credentials_refused")
+
+
+def is_paused(table: MaintenanceTable, now: datetime) -> bool:
+    """Tell whether too many stores were refused within the last minute."""
+    return table.refused_since(now - WINDOW) > MOST_STORES

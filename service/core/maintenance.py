@@ -30,6 +30,7 @@ from service.core.errors import (
 from service.core.gate import About, Call, Gate
 from service.core.keyring import Keyring
 from service.core.lifecycle import shown
+from service.core.login_pause import is_paused
 from service.core.policy import Policy
 from service.core.ports import (
     KeyringSource,
@@ -91,6 +92,8 @@ class Maintenance:
         self._owner = secrets.token_hex(16)
         self._versions: Mapping[str, object] = {}
         self._counted_at: datetime | None = None
+        #: store hash → when this process last asked the upstream for a token of it
+        self._tried: dict[str, datetime] = {}
 
     def run(self) -> None:
         """Do what is due, if this process is the elected one.
@@ -98,6 +101,8 @@ class Maintenance:
         Raises:
             LockedError, StorageError: Nothing can be done at this moment.
         """
+        # The alarm ends by itself in every process, also where nobody asks for a token any more.
+        self._observer.issuing_paused(paused=is_paused(self._agreed, self._clock()))
         if not self._agreed.claim("maintenance", self._owner, TERM):
             self._versions = {}  # whoever is elected next looks at everything that is mounted
             self._observer.stores_counted(self._agreed.census())
@@ -127,6 +132,10 @@ class Maintenance:
         except BrokerError:
             # Whoever failed has recorded it, and the store says what it is in.
             again = now + AGAIN
+        except Exception:
+            # A defect that one store brings to light must not keep the others from being looked at.
+            self._agreed.looked_at(store_hash, now, now + AGAIN)
+            raise
         self._agreed.looked_at(store_hash, now, again)
 
     def _look_after(self, keyring: Keyring, store_hash: str) -> datetime | None:
@@ -139,11 +148,13 @@ class Maintenance:
             return None
         if self._retire_previous(keyring, seen):
             seen = self._reader.seen(keyring, store_hash)
-        clean = self._clean(keyring, seen)
+        done = self._clean(keyring, seen)
         if self._needs_token(keyring, seen):
+            if self._tried_lately(store_hash):
+                return self._next_look(seen, done=False)
             self._get_token(keyring, seen)
             seen = self._reader.seen(keyring, store_hash)
-        return self._next_look(seen, clean=clean)
+        return self._next_look(seen, done=done)
 
     def _retire_previous(self, keyring: Keyring, seen: Seen) -> bool:
         until = seen.record.previous_until
@@ -158,9 +169,11 @@ class Maintenance:
             return not seen.view.attempts
         if not seen.view.attempts and not seen.record.retired:
             return True
-        about = About("store.write", seen.record.store_hash)
+        call, about = self._call(), About("store.write", seen.record.store_hash)
+        self._gate.record(call, about, "started", "clean")
+        line = seen.line
         return self._recorded(
-            about, "clean", lambda: self._cleaner.clean(keyring, seen.record, seen.line or b"")
+            call, about, "clean", lambda: self._cleaner.clean(keyring, seen.record, line)
         )
 
     def _needs_token(self, keyring: Keyring, seen: Seen) -> bool:
@@ -182,6 +195,7 @@ class Maintenance:
 
         def announce() -> None:
             self._gate.record(call, about, "started", "issue")
+            self._tried[store_hash] = self._clock()
 
         def get() -> None:
             if seen.record.token is None:
@@ -191,13 +205,25 @@ class Maintenance:
                     self._provision.put(keyring, store_hash, credential, announce, retain=retain)
             else:
                 keep = seen.record.status == "active"
-                self._provision.rotate(keyring, store_hash, None, announce, keep_previous=keep)
+                self._provision.rotate(
+                    keyring,
+                    store_hash,
+                    None,
+                    announce,
+                    decided_on=seen.record,
+                    keep_previous=keep,
+                )
 
-        self._recorded(about, "issued", get)
+        self._recorded(call, about, "issued", get)
 
-    def _recorded(self, about: About, what: str, act: Callable[[], Result]) -> Result:
+    def _tried_lately(self, store_hash: str) -> bool:
+        """Tell whether the upstream was asked for a token of the store a moment ago."""
+        now = self._clock()
+        self._tried = {name: at for name, at in self._tried.items() if now - at < AGAIN}
+        return store_hash in self._tried
+
+    def _recorded(self, call: Call, about: About, what: str, act: Callable[[], Result]) -> Result:
         """Act, and record what came of it."""
-        call = self._call()
         try:
             result = act()
         except (BrokerError, IntegrityError) as error:
@@ -206,10 +232,10 @@ class Maintenance:
         self._gate.record(call, about, "allowed", what)
         return result
 
-    def _next_look(self, seen: Seen, *, clean: bool) -> datetime | None:
+    def _next_look(self, seen: Seen, *, done: bool) -> datetime | None:
         record, now = seen.record, self._clock()
         appointments = [record.previous_until, _renewal_of(record.token)]
-        if not clean or (record.status != "active" and seen.view.attempts):
+        if not done or (record.status != "active" and seen.view.attempts):
             appointments.append(now + AGAIN)
         # What could have been done by now was tried just now.
         return min((m if m > now else now + AGAIN for m in appointments if m), default=None)
@@ -220,6 +246,8 @@ class Maintenance:
             name for name, version in versions.items() if self._versions.get(name) != version
         ]
         self._versions = dict(versions)
+        for name in changed:
+            self._tried.pop(name, None)
         return changed
 
     def _call(self) -> Call:
@@ -228,8 +256,15 @@ class Maintenance:
 
     # --- counting
 
+    def _remind(self, seen: Seen) -> None:
+        """Make an appointment for a store that needs one, unless it has an earlier one; records of the first release have none."""
+        left = bool(seen.view.attempts or seen.record.retired)
+        again = self._next_look(seen, done=not left)
+        if again is not None:
+            self._agreed.look_at(seen.record.store_hash, again)
+
     def _count_stores(self, keyring: Keyring) -> None:
-        """Count all stores by status and style, once in a while."""
+        """Count all stores by status and style, once in a while; and see to it that none of them lacks an appointment that it needs."""
         now = self._clock()
         if self._counted_at is not None and now - self._counted_at < _CENSUS_EVERY:
             return
@@ -238,10 +273,14 @@ class Maintenance:
         after = ""
         while hashes := self._table.page(after, _COUNTED_AT_ONCE):
             for name, view in zip(hashes, self._table.read(hashes, now), strict=True):
+                if view.line is None:
+                    continue  # removed since the page was read
                 try:
-                    record = decode_record(keyring, self._instance, name, view.line or b"")
+                    record = decode_record(keyring, self._instance, name, view.line)
                 except IntegrityError:
                     record = StoreRecord(name, now, status="quarantined")
+                else:
+                    self._remind(Seen(record, view))
                 leased = view.lease_left is not None
                 status = shown(record.status, leased=leased, unsettled=bool(view.attempts))
                 counts[status, record.token.style if record.token else ""] += 1

@@ -199,8 +199,8 @@ class MaintenanceTable(Protocol):
         Whoever asked meanwhile for a later time than ``when`` is not forgotten.
         """
 
-    def note_refused(self, store_hash: str, now: datetime, keep: timedelta) -> None:
-        """Note that the upstream refused a store's password, for at least ``keep``."""
+    def note_refused(self, store_hash: str, now: datetime, keep: timedelta) -> int:
+        """Note that the upstream refused a store's password, for at least ``keep``, and return how many stores were refused within it."""
 
     def refused_since(self, moment: datetime) -> int:
         """Return the number of stores whose password was refused since then."""

@@ -110,11 +110,12 @@ class Provision:
             if self.is_in_force(keyring, seen.record, credential):
                 return None
             # A working token is replaced only by one that is shown to work: importing one begins with that.
-            return Order(credential, retain=retain)
+            return Order(credential, self._sealed(keyring, store_hash, credential, retain=retain))
 
         issued = self._settle(keyring, store_hash, wanted, announce)
         if not issued and isinstance(credential, B2BPassword):
-            self._retain_or_forget(keyring, store_hash, credential, retain=retain)
+            sealed = self._sealed(keyring, store_hash, credential, retain=retain)
+            self._retain_or_forget(keyring, store_hash, sealed)
         return new
 
     def rotate(
@@ -124,6 +125,7 @@ class Provision:
         credential: Credential | None,
         announce: Announce,
         *,
+        decided_on: StoreRecord | None = None,
         keep_previous: bool = True,
     ) -> None:
         """Replace a store's token with a new one.
@@ -133,6 +135,7 @@ class Provision:
             store_hash: Which store.
             credential: What to get it with; None for what is at hand.
             announce: Called before the upstream is asked.
+            decided_on: What shows that it has to be, where nobody asked for it: a store that has another token or status by now is left.
             keep_previous: Whether the old one still works, and stays for a while.
 
         Raises:
@@ -145,6 +148,8 @@ class Provision:
         def wanted(seen: Seen) -> Order | None:
             if seen.record.generation > first.record.generation:
                 return None  # somebody else did it meanwhile, which is what was asked for
+            if decided_on and _standing(seen.record) != _standing(decided_on):
+                return None
             chosen = credential or self.at_hand(keyring, seen.record)
             if chosen is None:
                 raise CredentialNeededError(
@@ -153,8 +158,12 @@ class Provision:
                 )
             if isinstance(chosen, AccessToken) and self.is_in_force(keyring, seen.record, chosen):
                 return None
-            retained = credential is None and seen.record.credential is not None
-            return Order(chosen, retain=retained, proven=True, keep_previous=keep_previous)
+            # What is retained stays as it is; a mounted credential is never copied.
+            retained = seen.record.credential if isinstance(chosen, B2BPassword) else None
+            if retained is not None and isinstance(credential, B2BPassword):
+                # What is given takes the place of what is kept, which it most likely is the successor of.
+                retained = seal_password(keyring, self._instance, store_hash, credential)
+            return Order(chosen, retained, proven=True, keep_previous=keep_previous)
 
         self._settle(keyring, store_hash, wanted, announce)
 
@@ -178,14 +187,16 @@ class Provision:
         self._agreed.look_at(store_hash, until or self._clock())
         self.replace(keyring, seen, record.rolled_back(until))
 
-    def give_up(self, keyring: Keyring, seen: Seen) -> None:
-        """Write down that the upstream rejects the store's token and that nothing at hand can replace it.
+    def give_up(self, keyring: Keyring, seen: Seen, look_again: timedelta) -> None:
+        """Write down that the upstream rejects the store's token and that nothing at hand can replace it at this moment.
 
         Raises:
             StoreBusyError: The store changed meanwhile.
         """
         status = after(seen.record.status, Event.DIED)
         assert status == "needs_credential"  # noqa: S101 — the table has no other end
+        # Something may be at hand that could not be used just now.
+        self._agreed.look_at(seen.record.store_hash, self._clock() + look_again)
         self.replace(keyring, seen, replace(seen.record, status=status, reason="token_rejected"))
 
     def replace(self, keyring: Keyring, seen: Seen, record: StoreRecord) -> None:
@@ -270,13 +281,15 @@ class Provision:
             raise StoreUnknownError("No such store.", reason="store_unknown")
         return seen
 
-    def _retain_or_forget(
-        self, keyring: Keyring, store_hash: str, password: B2BPassword, *, retain: bool
-    ) -> None:
+    def _sealed(
+        self, keyring: Keyring, store_hash: str, credential: Credential, *, retain: bool
+    ) -> bytes | None:
+        if retain and isinstance(credential, B2BPassword):
+            return seal_password(keyring, self._instance, store_hash, credential)
+        return None
+
+    def _retain_or_forget(self, keyring: Keyring, store_hash: str, sealed: bytes | None) -> None:
         """See to the retention of the password of a store that keeps its token."""
-        sealed = None
-        if retain:
-            sealed = seal_password(keyring, self._instance, store_hash, password)
         for _ in range(_TRIES):
             seen = self._reader.seen(keyring, store_hash)
             if seen.line is None or seen.record.credential == sealed:
@@ -306,6 +319,11 @@ class Provision:
                 if hmac.compare_digest(again, refusal.fingerprint):
                     return refusal
         return None
+
+
+def _standing(record: StoreRecord) -> tuple[object, ...]:
+    """Return what decides whether a store needs another token."""
+    return record.status, record.reason == "removing", record.token
 
 
 def changed() -> BrokerError:

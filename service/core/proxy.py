@@ -98,7 +98,11 @@ class Proxy:
         answer, head = self._exchange(call, use, target, request)
         if not token_suspected(answer.status, head, use.token.style):
             return answer
-        token = self._repair.look_into(call, use.grant.store_hash, use.token)
+        try:
+            token = self._repair.look_into(call, use.grant.store_hash, use.token)
+        except BaseException:
+            _close(answer)
+            raise
         if token is None:
             return answer
         _close(answer)
@@ -142,7 +146,7 @@ class Proxy:
         except TokenLeakError as error:
             self._leaked(call, use, error)
             raise
-        head = b"".join(first[:1])[:_HEAD_BYTES]
+        head = _head(first)
         if complete:
             response.close()
             return Answer(response.status, headers, iter(first)), head
@@ -197,6 +201,16 @@ class _Rest:
     def close(self) -> None:
         """End the exchange."""
         self._response.close()
+
+
+def _head(chunks: list[bytes]) -> bytes:
+    """Return the beginning of a body, wherever it was cut."""
+    head = b""
+    for chunk in chunks:
+        head += chunk[: _HEAD_BYTES - len(head)]
+        if len(head) == _HEAD_BYTES:
+            break
+    return head
 
 
 def _take(chunks: Iterator[bytes], limit: int) -> tuple[list[bytes], bool]:

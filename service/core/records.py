@@ -125,7 +125,6 @@ class StoreRecord:
             previous_until=previous_until if self.token else None,
             retired=(*fallen, *self.retired),
             credential=credential,
-            refusals=(),
         )
 
     def rolled_back(self, previous_until: datetime | None) -> "StoreRecord":

@@ -13,9 +13,12 @@ from datetime import timedelta
 
 from service.core.errors import (
     BrokerError,
+    CredentialNeededError,
     CredentialRefusedError,
     IntegrityError,
+    IssuingPausedError,
     StoreBusyError,
+    StoreNotActiveError,
     TokenRejectedError,
     UpstreamError,
 )
@@ -31,13 +34,17 @@ from service.core.records import (
     open_token,
 )
 from service.core.store_reader import Seen, StoreReader
+from service.core.upstream_answers import MISMATCHED
 
 ONCE_IN = timedelta(minutes=15)
 CHECK_EVERY = timedelta(minutes=1)
 """A store whose answers keep looking like rejections is checked this often."""
+SUSPECTED_FOR = timedelta(minutes=10)
+"""A server error instead of a rejection has to be met by two checks within this time."""
 CHECK_SPAN = timedelta(seconds=60)
 """How long at most a check and what follows from it keep others from doing the same."""
 _SOON = timedelta(seconds=2)
+_NOT_THIS_WAY = (CredentialNeededError, CredentialRefusedError, IssuingPausedError, UpstreamError)
 
 
 class Repair:
@@ -81,6 +88,9 @@ class Repair:
         """
         keyring = self._keyring()
         seen = self._reader.seen(keyring, store_hash)
+        if seen.record.status != "active":
+            # It may be being removed, which a request that was on its way must not undo.
+            raise StoreNotActiveError("The store has no usable token.", reason=seen.record.status)
         if self._is_dead_now(keyring, seen, met):
             self._replace(call, keyring, seen)
         elif seen.record.token is None or seen.record.token.generation == met.generation:
@@ -99,8 +109,9 @@ class Repair:
             return False
         if self._agreed.is_claimed("fine", store_hash):
             return False
-        free = self._agreed.claim_store("checking", store_hash, secrets.token_hex(16), CHECK_SPAN)
-        if seen.view.lease_left is not None or not free:
+        if seen.view.lease_left is not None:
+            raise _rejected("repair_under_way", _SOON)
+        if not self._agreed.claim_store("checking", store_hash, secrets.token_hex(16), CHECK_SPAN):
             raise _rejected("repair_under_way", _SOON)
         dead = self._is_dead(keyring, seen.record, token)
         if not dead:
@@ -122,10 +133,17 @@ class Repair:
         opened = open_token(keyring, self._instance, record.store_hash, token)
         try:
             self._upstream.check(record.store_hash, token.style, opened)
-        except CredentialRefusedError:
-            return True
+        except CredentialRefusedError as error:
+            return error.reason != MISMATCHED or self._suspected_before(record.store_hash)
         except UpstreamError:
             return False
+        return False
+
+    def _suspected_before(self, store_hash: str) -> bool:
+        """Tell whether an earlier check came to the same; an outage of a part of the upstream should be over by then."""
+        if self._agreed.is_claimed("suspected", store_hash):
+            return True
+        self._agreed.claim_store("suspected", store_hash, "-", SUSPECTED_FOR)
         return False
 
     def _repair(self, call: Call, keyring: Keyring, seen: Seen) -> str:
@@ -141,24 +159,31 @@ class Repair:
             if self._go_back(keyring, seen):
                 return "rolled_back"
         latest = self._reader.seen(keyring, store_hash)
-        if latest.record.status == "active" and latest.record.token == seen.record.token:
-            self._provision.give_up(keyring, latest)
+        if latest.record.status == "active":
+            if latest.record.token != seen.record.token:
+                return "replaced_meanwhile"
+            self._provision.give_up(keyring, latest, ONCE_IN)
         raise _rejected("needs_credential", None)
 
     def _issue(self, call: Call, keyring: Keyring, seen: Seen) -> bool:
+        """Return whether the store has another token now."""
         store_hash = seen.record.store_hash
-        if self._provision.at_hand(keyring, seen.record) is None:
-            return False
         about = About("store.write", store_hash)
 
         def announce() -> None:
             self._gate.record(call, about, "started", "issue")
 
         try:
-            self._provision.rotate(keyring, store_hash, None, announce, keep_previous=False)
-        except (CredentialRefusedError, UpstreamError):
+            self._provision.rotate(
+                keyring, store_hash, None, announce, decided_on=seen.record, keep_previous=False
+            )
+        except IntegrityError as error:
+            self._observer.security_event(error.reason)
             return False
-        return True
+        except _NOT_THIS_WAY:
+            return False
+        # An access token that is at hand may be the very one that is dead.
+        return self._reader.seen(keyring, store_hash).record.token != seen.record.token
 
     def _go_back(self, keyring: Keyring, seen: Seen) -> bool:
         if seen.record.previous is None:

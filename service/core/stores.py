@@ -204,7 +204,8 @@ class Stores:
             found = self._cleaner.find(keyring, record)
             self._cleaner.clean(keyring, record, line)
             if forget:
-                self._cleaner.forget(keyring, record)
+                unseen = (orphan.attempt for orphan in found.orphans if orphan.alive is None)
+                self._table.forget_attempts(store_hash, unseen)
         self._gate.record(call, about, "allowed", "forgot_orphans" if forget else "deleted_orphans")
         return found
 

@@ -37,6 +37,9 @@ _REFUSING = (400, 401, 403)
 _SAID_NO = (400, 401, 403, 404, 405, 413, 415, 422)
 _REJECTED_CODE = re.compile(rb'\s*\{\s*"code"\s*:\s*(?:401|40101)\b')
 _PERHAPS_MISMATCHED = (500, 502, 503)
+MISMATCHED = "token_mismatched"
+"""The reason of a token that the upstream fails with while it is well enough to refuse a request without any: most likely the token belongs
+to another store, but a part of the upstream may be down just as well."""
 _DEFAULT_WAIT = timedelta(seconds=10)
 _END_OF_TIME = 10**11
 _LONGEST_WAIT = timedelta(minutes=5)
@@ -93,9 +96,12 @@ def token_suspected(status: int, head: bytes, style: TokenStyle) -> bool:
         style: Of the token. A mismatch of the unified pair is answered with a server error (upstream.md §2.1), which a check tells
             from an outage.
     """
-    if style == "x_auth_token" and status in _PERHAPS_MISMATCHED:
-        return True
-    return credential_rejected(status, head)
+    return perhaps_mismatched(status, style) or credential_rejected(status, head)
+
+
+def perhaps_mismatched(status: int, style: TokenStyle) -> bool:
+    """Tell whether an answer may be what the upstream says to a token and a store hash that do not match (upstream.md §2.1)."""
+    return style == "x_auth_token" and status in _PERHAPS_MISMATCHED
 
 
 def bounded_wait(retry_after: str | None) -> timedelta:

@@ -46,6 +46,30 @@ def test_everything_counted_is_shown() -> None:
         assert line in lines
 
 
+def test_the_alarm_of_refused_credentials_is_raised_and_ends() -> None:
+    """One while no password is sent."""
+    metrics = Metrics()
+    shown = []
+    for paused in (True, False):
+        metrics.issuing_paused(paused=paused)
+        shown.append([line for line in _shown(metrics) if line.startswith("b2b_broker_issuing")])
+
+    assert shown == [["b2b_broker_issuing_paused 1.0"], ["b2b_broker_issuing_paused 0.0"]]
+
+
+def test_what_there_are_no_stores_of_any_more_is_counted_as_none() -> None:
+    """A number that is not told again would stand for ever."""
+    metrics = Metrics()
+    metrics.stores_counted({("active", "auth_token"): 3, ("pending", ""): 1})
+    metrics.stores_counted({("active", "x_auth_token"): 3})
+
+    lines = _shown(metrics)
+
+    assert 'b2b_broker_stores{status="active",style="auth_token"} 0.0' in lines
+    assert 'b2b_broker_stores{status="pending",style=""} 0.0' in lines
+    assert 'b2b_broker_stores{status="active",style="x_auth_token"} 3.0' in lines
+
+
 def test_threads_count_together() -> None:
     """Nothing is lost where several make the same child for the first time."""
     metrics = Metrics()

@@ -108,7 +108,7 @@ def test_every_kind_of_record_is_read_as_it_was_written(record: StoreRecord) -> 
 
 
 def test_a_new_token_makes_the_store_active_and_keeps_the_one_before() -> None:
-    """Reason and refusals are over, and a password is kept only if it is given."""
+    """The reason is over, a password is kept only if it is given, and what was refused stays refused."""
     before = replace(
         StoreRecord(STORE, START).with_token(token(), b"sealed", LATER),
         status="needs_credential",
@@ -120,7 +120,7 @@ def test_a_new_token_makes_the_store_active_and_keeps_the_one_before() -> None:
 
     assert (after.status, after.reason, after.generation) == ("active", "", 2)
     assert (after.previous, after.previous_until) == (before.token, LATER)
-    assert (after.credential, after.refusals) == (None, ())
+    assert (after.credential, after.refusals) == (None, REFUSALS)
 
 
 def test_a_token_of_ours_that_is_no_longer_previous_is_retired_until_it_was_deleted() -> None:

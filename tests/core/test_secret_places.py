@@ -8,6 +8,7 @@ import pytest
 SERVICE = Path(__file__).parents[2] / "service"
 PLACES = {
     "adapters/api_keys.py",  # looked up by digest
+    "adapters/stores_dir.py",  # its form is checked
     "adapters/token_review.py",  # shown to the cluster that issued it
     "adapters/upstream.py",  # sent to the upstream
     "adapters/workload_tokens.py",  # verified

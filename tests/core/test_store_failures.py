@@ -72,8 +72,8 @@ def test_several_refused_passwords_are_remembered_and_the_oldest_is_forgotten(
     assert (seventeenth, first_again, third_again) == (17, 18, 18)
 
 
-def test_a_token_ends_the_memory_of_refusals(world: World) -> None:
-    """What was wrong once may be right after the store had another credential."""
+def test_a_token_does_not_end_the_memory_of_refusals(world: World) -> None:
+    """A mounted or retained password that is wrong must not be sent again at the next need."""
     with pytest.raises(CredentialRefusedError):
         world.stores.put(call(OPERATOR), STORE, OTHER_PASSWORD, retain=False)
     noted = record(world).refusals
@@ -81,7 +81,10 @@ def test_a_token_ends_the_memory_of_refusals(world: World) -> None:
     world.active()
 
     assert len(noted) == 1
-    assert record(world).refusals == ()
+    assert record(world).refusals == noted
+    with pytest.raises(CredentialRefusedError):
+        world.stores.rotate(call(OPERATOR), STORE, OTHER_PASSWORD)
+    assert world.upstream.logins == 2
 
 
 def test_a_refusal_whose_key_is_gone_is_forgotten(world: World) -> None:

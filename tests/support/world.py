@@ -4,7 +4,7 @@ Beneath them are fakeredis (with the real adapters and their Lua), a fake upstre
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import fakeredis
@@ -124,11 +124,18 @@ class FakeMounted:
 class World:
     """Everything beneath the HTTP edge, in memory."""
 
-    def __init__(self, redis: "fakeredis.FakeRedis | None" = None) -> None:
-        self.clock = ManualClock()
+    def __init__(
+        self,
+        redis: "fakeredis.FakeRedis | None" = None,
+        *,
+        clock: ManualClock | None = None,
+        upstream: FakeUpstream | None = None,
+        link: Callable[["fakeredis.FakeRedis"], RedisLink] = RedisLink,
+    ) -> None:
+        self.clock = clock or ManualClock()
         self.redis = redis if redis is not None else fakeredis.FakeRedis()
-        self.link = RedisLink(self.redis)
-        self.upstream = FakeUpstream()
+        self.link = link(self.redis)
+        self.upstream = upstream or FakeUpstream()
         self.audit = MemoryAudit()
         self.observer = CountingObserver()
         self.ring: Keyring | None = keyring()

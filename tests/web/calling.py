@@ -27,6 +27,7 @@ class Api:
         self.world = world
         self.seconds = 0.0
         self.access = FakeAccess()
+        self.crowd = Crowd(threads=16)
         self.observed: list[tuple[str, str, int]] = []
         self.app = create_app(
             Edge(
@@ -41,7 +42,7 @@ class Api:
                 proxy=world.proxy,
                 explaining=Explaining(world.gate),
                 base_url=BASE_URL,
-                crowd=Crowd(threads=16),
+                crowd=self.crowd,
                 observe=self._observe,
             )
         )
