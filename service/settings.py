@@ -17,6 +17,8 @@ PREFIX = "BROKER_"
 COUNTS_PREFIX = "b2b-broker-metrics-"
 """Of the temporary directory in which several workers count."""
 _HIGHEST_PORT = 65535
+_LONGEST_IDENTITY = 300
+_PROXY = re.compile(r"spiffe://[a-z0-9._-]{1,255}(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._-]+)+", re.ASCII)
 _FILES = (
     "upstream_ca_file",
     "redis_ca_file",
@@ -77,7 +79,7 @@ def _items(value: str) -> list[str]:
 
 
 def _trusted_proxies(value: str) -> str:
-    if not all(re.fullmatch(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+", i) for i in _items(value)):
+    if not all(_PROXY.fullmatch(i) and len(i) <= _LONGEST_IDENTITY for i in _items(value)):
         raise ValueError("is SPIFFE ids such as spiffe://prod.example/ns/edge/sa/envoy")
     return value
 

@@ -25,9 +25,13 @@ def serve() -> None:
     from service.adapters.access_file import AccessFileError, read_access_file
     from service.adapters.logs import configure_logs
     from service.app import now
-    from service.server import BrokerServer
+    from service.server import BrokerServer, check_tls_files
 
     configure_logs(settings.log_level)
+    try:
+        check_tls_files(settings)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
     try:
         read_access_file(settings.access_file, now)
     except AccessFileError as error:

@@ -13,13 +13,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.jwk_sets import parse_jwk_set
+from service.adapters.jwk_sets import parse_jwk_set, parse_spiffe_bundle
 from service.adapters.jwks_source import JwksSource
 from service.adapters.workload_tokens import KeySource, TokenIssuer, WorkloadTokens
 from service.core.errors import UnauthenticatedError
 from service.core.secret import Secret
 from tests.adapters.asking import Monotonic
 from tests.adapters.forging import CLUSTER_SET, COMPANY_SET, FAMILIES, accepted, outcome
+from tests.adapters.svid_tokens import MESH_SET
 from tests.adapters.tokens import (
     AUDIENCE,
     CLUSTER,
@@ -35,6 +36,7 @@ from tests.adapters.tokens import (
     public_jwk,
     token,
 )
+from tests.support.svids import DOMAIN
 
 TOKENS = WorkloadTokens(ISSUERS, lambda: datetime.now(UTC))
 NOW = int(time.time())
@@ -253,6 +255,7 @@ def _verifier(company: KeySource, cluster: KeySource) -> WorkloadTokens:
     issuers = [
         TokenIssuer("corp", "oidc", COMPANY, AUDIENCE, company),
         TokenIssuer("k8s", "kubernetes", CLUSTER, AUDIENCE, cluster),
+        TokenIssuer("mesh", "spiffe", DOMAIN, AUDIENCE, parse_spiffe_bundle(MESH_SET)),
     ]
     return WorkloadTokens(issuers, lambda: datetime.now(UTC))
 

@@ -31,6 +31,8 @@ def test_the_defaults_are_those_of_production() -> None:
     assert settings.web_concurrency == 1
     assert settings.upstream_timeout == timedelta(seconds=30)
     assert settings.name_prefix == "b2b-broker/default"
+    assert settings.failed_authentications_per_minute == 60
+    assert settings.trusted_proxy_identities == frozenset()
 
 
 def test_every_setting_is_described() -> None:
@@ -71,6 +73,14 @@ ACCEPTED: list[tuple[str, str, str, object]] = [
     ("BROKER_TOKEN_NAME_PREFIX", "ours/eu", "name_prefix", "ours/eu"),
     ("BROKER_INSTANCE", "eu-1", "name_prefix", "b2b-broker/eu-1"),
     ("WEB_CONCURRENCY", "4", "web_concurrency", 4),
+    ("BROKER_FAILED_AUTHENTICATIONS_PER_MINUTE", "1", "failed_authentications_per_minute", 1),
+    (
+        "BROKER_FAILED_AUTHENTICATIONS_PER_MINUTE",
+        "100000",
+        "failed_authentications_per_minute",
+        100_000,
+    ),
+    ("BROKER_TRUSTED_PROXIES", "", "trusted_proxy_identities", frozenset()),
 ]
 
 
@@ -137,6 +147,10 @@ WRONG = [
     *[("BROKER_THREADS", v) for v in (CANARY, "0", "257", "1.5")],
     *[("BROKER_LOG_LEVEL", v) for v in (CANARY, "INFO", "trace", "")],
     *[("WEB_CONCURRENCY", v) for v in (CANARY, "0", "65")],
+    *[
+        ("BROKER_FAILED_AUTHENTICATIONS_PER_MINUTE", v)
+        for v in (CANARY, "0", "-1", "100001", "1.5", "")
+    ],
 ]
 
 
@@ -177,18 +191,13 @@ def test_an_unknown_name_stops_the_start(
     assert str(caught.value) == f"{shown}: there is no such setting"
 
 
-@pytest.mark.parametrize("name", ["BROKER_TLS_CERT_FILE", "BROKER_TLS_KEY_FILE"])
-def test_a_certificate_without_its_key_stops_the_start(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    """Half of TLS is none."""
-    monkeypatch.setenv(name, "/etc/tls.pem")
-
-    with pytest.raises(SettingsError, match="set both or neither"):
-        load_settings()
-
-
-FILES = ("UPSTREAM_CA_FILE", "REDIS_CA_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE")
+FILES = (
+    "UPSTREAM_CA_FILE",
+    "REDIS_CA_FILE",
+    "TLS_CERT_FILE",
+    "TLS_KEY_FILE",
+    "TLS_CLIENT_CA_FILE",
+)
 
 
 @pytest.mark.parametrize("missing", FILES)
