@@ -16,7 +16,8 @@ from service.adapters.deadline import Watch
 from service.adapters.issuer_links import IssuerLinks
 from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.metrics import Metrics
-from service.adapters.redis_link import RedisLink, RedisOptions
+from service.adapters.redis_connections import RedisOptions
+from service.adapters.redis_link import RedisLink
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.adapters.upstream import B2BUpstream

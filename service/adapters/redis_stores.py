@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.adapters.redis_link import PARTITION, Argument, RedisLink, Script, home
+from service.adapters.redis_link import PARTITION, RedisLink, Script, home
+from service.adapters.redis_node import Argument
 from service.core.clock import from_millis, to_millis
 from service.core.ports import Attempt, Lease, Start, StoreView
 
@@ -32,7 +33,7 @@ class RedisStores:
             key = home(store_hash).key
             kinds = ("store", "lease", "intents", "used", "refs")
             calls.append(([key(kind, store_hash) for kind in kinds], [millis]))
-        return [_view(answer) for answer in self._link.run_many(self._view, calls)]
+        return [_view(answer) for answer in self._link.read_many(self._view, calls)]
 
     def page(self, after: str, limit: int) -> list[str]:
         """See ``StoreTable.page``. Each partition gives its next ``limit``; merged, the first ``limit`` of them are next of all."""

@@ -16,6 +16,7 @@ from service.adapters.upstream import B2BUpstream
 from service.adapters.upstream_link import UpstreamLink
 from tests.adapters.calling import link_to, upstream_to
 from tests.adapters.making import linked
+from tests.support.world import fake_link
 
 
 @pytest.fixture
@@ -26,13 +27,20 @@ def real_link(valkey: "redis.Redis", valkey_port: int) -> Iterator[RedisLink]:
         yield link
 
 
+@pytest.fixture
+def fake() -> "fakeredis.FakeRedis":
+    """An empty fakeredis."""
+    return fakeredis.FakeRedis(server=fakeredis.FakeServer())
+
+
 @pytest.fixture(params=["fakeredis", "valkey"])
 def link(request: pytest.FixtureRequest) -> RedisLink:
     """A link to an empty Redis of either kind."""
     if request.param == "valkey":
         real: RedisLink = request.getfixturevalue("real_link")
         return real
-    return RedisLink(fakeredis.FakeRedis(server=fakeredis.FakeServer()))
+    client: fakeredis.FakeRedis = request.getfixturevalue("fake")
+    return fake_link(client)
 
 
 @pytest.fixture
@@ -48,9 +56,12 @@ def references(link: RedisLink) -> RedisReferences:
 
 
 @pytest.fixture
-def client(link: RedisLink) -> "redis.Redis":
-    """The client beneath, for looking at what is stored."""
-    return link._client
+def client(link: RedisLink, request: pytest.FixtureRequest) -> "redis.Redis":
+    """A client of the same Redis, for looking at what is stored."""
+    del link
+    kind = request.node.callspec.params["link"]
+    found: redis.Redis = request.getfixturevalue("fake" if kind == "fakeredis" else "valkey")
+    return found
 
 
 @pytest.fixture(scope="session")

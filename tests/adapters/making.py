@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import count
 
-from service.adapters.redis_link import RedisLink, RedisOptions
+from service.adapters.redis_connections import RedisOptions
+from service.adapters.redis_link import RedisLink
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.grant import Grant, signed_grant, uses_field
@@ -83,4 +84,4 @@ def linked(port: int, password_file: str = "", username: str = "") -> Iterator[R
     try:
         yield link
     finally:
-        link._client.connection_pool.disconnect()
+        link.close()

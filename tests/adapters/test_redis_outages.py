@@ -13,7 +13,8 @@ import redis
 
 from sandbox.demo.processes import Program, free_port, stopping, wait_until
 from sandbox.demo.stack import start_redis
-from service.adapters.redis_link import PARTITION, RedisLink, RedisOptions
+from service.adapters.redis_connections import RedisOptions, process_of
+from service.adapters.redis_link import PARTITION, RedisLink
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.errors import StorageError
@@ -42,8 +43,8 @@ def own_redis(tmp_path: Path, own_port: int) -> Iterator[Program]:
 def protected(own_redis: Program, own_port: int) -> int:
     """The port of a Valkey that asks for a password."""
     assert own_redis.pid
-    with linked(own_port) as link:
-        link._client.config_set("requirepass", PASSWORD)
+    with redis.Redis(port=own_port) as client:
+        client.config_set("requirepass", PASSWORD)
     return own_port
 
 
@@ -192,9 +193,9 @@ def test_after_a_failure_everybody_fails_at_once_for_a_moment(
 def test_a_refusal_of_redis_is_no_outage(own_redis: Program, own_port: int) -> None:
     """It answered, so the next in line is not turned away for it."""
     assert own_redis.pid
-    with linked(own_port) as link:
-        link._client.set(PARTITION["00"].key("ref", "x"), "x")
-        link._client.config_set("maxmemory", "1")
+    with linked(own_port) as link, redis.Redis(port=own_port) as client:
+        client.set(PARTITION["00"].key("ref", "x"), "x")
+        client.config_set("maxmemory", "1")
         with pytest.raises(StorageError) as refused:
             store(RedisStores(link))
 
@@ -255,9 +256,9 @@ def test_a_link_over_tls_verifies_whom_it_talks_to(ca_file: str) -> None:
     """TLS 1.2 at least, the name and the certificate checked, against the authority that was given."""
     options = RedisOptions("rediss://redis.example:6380/0", "", "", ca_file, timedelta(seconds=1))
 
-    pool = RedisLink.connect(options)._client.connection_pool
+    process = process_of(options)
 
-    connection = pool.connection_class(**pool.connection_kwargs)
+    connection = process._kind(**process._arguments)
     assert isinstance(connection, redis.SSLConnection)
     assert connection.ssl_min_version is ssl.TLSVersion.TLSv1_2
     assert connection.cert_reqs is ssl.CERT_REQUIRED
