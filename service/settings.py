@@ -17,6 +17,11 @@ PREFIX = "BROKER_"
 COUNTS_PREFIX = "b2b-broker-metrics-"
 """Of the temporary directory in which several workers count."""
 _HIGHEST_PORT = 65535
+_HOST = r"(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_SEVERAL = re.compile(
+    rf"rediss?\+(?:sentinel://{_HOST}(?:,{_HOST})*/[A-Za-z0-9._-]+(?:/[0-9]{{0,4}})?|cluster://{_HOST}(?:,{_HOST})*/?)",
+    re.ASCII,
+)
 
 
 class SettingsError(Exception):
@@ -42,9 +47,13 @@ def _split(value: str) -> SplitResult:
 
 
 def _redis_url(value: str) -> str:
+    if "+" in value.partition("://")[0]:
+        return _url_of_several(value)
     parts = _split(value)
     if parts.scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("begins with redis://, rediss:// or unix://")
+        raise ValueError(
+            "begins with redis://, rediss://, unix://, redis+sentinel://, redis+cluster:// or their rediss+… forms"
+        )
     if parts.scheme != "unix" and not parts.hostname:
         raise ValueError("names a host")
     if parts.scheme != "unix" and not re.fullmatch(r"(/[0-9]{0,4})?", parts.path, re.ASCII):
@@ -53,6 +62,15 @@ def _redis_url(value: str) -> str:
         # Both can hold a password, and the query can switch the verification of TLS off.
         raise ValueError(
             "holds no user, password or options; use BROKER_REDIS_USERNAME and BROKER_REDIS_PASSWORD_FILE"
+        )
+    return value
+
+
+def _url_of_several(value: str) -> str:
+    ports = re.findall(r":([0-9]+)(?=[,/]|$)", value, re.ASCII)
+    if not _SEVERAL.fullmatch(value) or any(not 0 < int(port) <= _HIGHEST_PORT for port in ports):
+        raise ValueError(
+            "is redis+sentinel://host:26379,host/name/0 or redis+cluster://host:6379,host, without user, password or options"
         )
     return value
 
@@ -89,15 +107,39 @@ class Settings(BaseSettings):
     redis_url: Annotated[
         str,
         AfterValidator(_redis_url),
-        Field(description="`redis://`, `rediss://` or `unix://`, without a password."),
+        Field(
+            description="`redis://`, `rediss://` or `unix://`; `redis+sentinel://host,host/name/0`; `redis+cluster://host,host`;"
+            " `rediss+…` is TLS to all of them. Without a password."
+        ),
     ] = "redis://127.0.0.1:6379/0"
     redis_username: Annotated[str, Field(description="ACL user; empty for the default user.")] = ""
     redis_password_file: Annotated[
         str, Field(description="File with the Redis password; read for every new connection.")
     ] = ""
     redis_ca_file: Annotated[
-        str, Field(description="Whom to trust for `rediss://`; empty for the system's.")
+        str, Field(description="Whom to trust for `rediss…://`; empty for the system's.")
     ] = ""
+    redis_sentinel_password_file: Annotated[
+        str, Field(description="File with the sentinels' own password, if they have one.")
+    ] = ""
+    redis_wait_replicas: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=16,
+            description="How many replicas must have an effect before it counts. Set it to as many as there are; 0 without any.",
+        ),
+    ] = 0
+    redis_wait_millis: Annotated[
+        int,
+        Field(ge=10, le=400, description="How long to wait for them, before a 503 `not_durable`."),
+    ] = 200
+    allow_evicting_redis: Annotated[
+        bool,
+        Field(
+            description="Admit a Redis whose `maxmemory-policy` is not `noeviction`: what was revoked or used up may come back."
+        ),
+    ] = False
     keyring_dir: Annotated[
         str, Field(description="Directory with `<key id>.key` files and `primary`.")
     ] = "/etc/broker/keyring"

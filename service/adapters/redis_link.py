@@ -11,6 +11,7 @@ Three rules stand here and nowhere else:
   ``page.lua`` find further keys of the same partition by themselves.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
@@ -23,6 +24,7 @@ from service.adapters.redis_errors import storage_error
 from service.adapters.redis_node import Argument, Wait, packed
 from service.adapters.redis_nodes import Nodes
 from service.adapters.redis_topology import nodes_of
+from service.core.errors import StorageError
 from service.core.reference import PARTITIONS, partition_of
 
 Call = tuple[Sequence[str], Sequence[Argument]]
@@ -115,8 +117,9 @@ class RedisLink:
 
     def close(self) -> None:
         """Close the idle connections."""
-        for node in self._nodes.primaries():
-            node.drop()
+        with contextlib.suppress(StorageError):
+            for node in self._nodes.primaries():
+                node.drop()
 
     def _one(self, script: Script, call: Call, tries: int, wait: Wait | None) -> Any:
         keys, args = call

@@ -1,5 +1,6 @@
 """The stores in Redis. Fulfils ``StoreTable``."""
 
+import contextlib
 import heapq
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Any
 from service.adapters.redis_link import PARTITION, RedisLink, Script, home
 from service.adapters.redis_node import Argument
 from service.core.clock import from_millis, to_millis
+from service.core.errors import StorageError
 from service.core.ports import Attempt, Lease, Start, StoreView
 
 _MINUTE_MILLIS = 60_000
@@ -47,19 +49,23 @@ class RedisStores:
         keys = [
             where.key(kind, start.store_hash) for kind in ("store", "lease", "fence", "intents")
         ]
-        fence = self._link.run(
-            self._begin,
-            [*keys, where.stores],
-            [
-                start.owner,
-                span // timedelta(milliseconds=1),
-                start.seen or b"",
-                start.line,
-                start.attempt_id,
-                start.intent or b"",
-                start.store_hash,
-            ],
-        )
+        arguments: list[Argument] = [
+            start.owner,
+            span // timedelta(milliseconds=1),
+            start.seen or b"",
+            start.line,
+            start.attempt_id,
+            start.intent or b"",
+            start.store_hash,
+        ]
+        try:
+            fence = self._link.run(self._begin, [*keys, where.stores], arguments)
+        except StorageError:
+            # Perhaps it was taken. Whoever asked goes no further, so nobody has to wait until it ends.
+            taken = Lease(start.owner, start.attempt_id, 0, start.line)
+            with contextlib.suppress(StorageError):
+                self.settle(start.store_hash, taken, None, keep_intent=False)
+            raise
         return None if fence is None else int(fence)
 
     def settle(

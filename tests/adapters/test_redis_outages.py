@@ -20,7 +20,7 @@ from service.adapters.redis_stores import RedisStores
 from service.core.errors import StorageError
 from tests.adapters.making import ACTIVE, begin, linked, mint, minted, store
 from tests.support.clock import START
-from tests.support.wire import Relay, relay_to
+from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.world import STORE, WORKER
 
 PASSWORD = "canary-redis-password"
@@ -204,15 +204,15 @@ def test_a_refusal_of_redis_is_no_outage(own_redis: Program, own_port: int) -> N
 
 
 @pytest.fixture
-def relay(valkey_port: int, real_link: RedisLink) -> Iterator[Relay]:
+def relay(valkey_port: int, real_link: RedisLink) -> Iterator[FaultProxy]:
     """A relay in front of the real Valkey, which is empty."""
     real_link.ping()
-    with relay_to(valkey_port) as relay:
+    with fault_proxy(valkey_port) as relay:
         yield relay
 
 
 def test_a_use_whose_reply_was_lost_is_taken_exactly_once(
-    relay: Relay, real_link: RedisLink
+    relay: FaultProxy, real_link: RedisLink
 ) -> None:
     """The outcome is read back under the same nonce: the one who used it gets it, and nobody else."""
     store(RedisStores(real_link))
@@ -228,7 +228,9 @@ def test_a_use_whose_reply_was_lost_is_taken_exactly_once(
     assert (first.verdict, second.verdict) == ("ok", "used_up")
 
 
-def test_a_begin_whose_reply_was_lost_holds_its_lease(relay: Relay, real_link: RedisLink) -> None:
+def test_a_begin_whose_reply_was_lost_holds_its_lease(
+    relay: FaultProxy, real_link: RedisLink
+) -> None:
     """The owner reads its own lease back instead of waiting for it to end."""
     with linked(relay.port) as link:
         relay.lose_replies(1)
@@ -238,7 +240,7 @@ def test_a_begin_whose_reply_was_lost_holds_its_lease(relay: Relay, real_link: R
     assert len(RedisStores(real_link).read([STORE], START)[0].attempts) == 1
 
 
-def test_an_answer_lost_twice_is_a_storage_error(relay: Relay, real_link: RedisLink) -> None:
+def test_an_answer_lost_twice_is_a_storage_error(relay: FaultProxy, real_link: RedisLink) -> None:
     """Read back once, not for ever."""
     store(RedisStores(real_link))
 
