@@ -44,7 +44,7 @@ class FaultProxy:
         self._replies_to_lose = 0
         self._requests_to_lose = 0
         self._delay_seconds = 0.0
-        self._hole: bytes | None = None
+        self._hole: tuple[bytes, ...] = ()
         self._changed = threading.Condition()
         self._connections: list[_Connection] = []
 
@@ -60,15 +60,15 @@ class FaultProxy:
         """Be slow with each reply."""
         self._delay_seconds = seconds
 
-    def swallow_everything(self, but: bytes = b"\0") -> None:
-        """Be a black hole for all connections but those which said ``but`` at their start. What is under way is kept until ``heal``."""
+    def swallow(self, *those_who_said: bytes) -> None:
+        """Be a black hole, for all or only for those who said one of some words. What is under way is kept until ``heal``."""
         with self._changed:
-            self._hole = but
+            self._hole = those_who_said or (b"",)
 
     def heal(self) -> None:
         """Pass everything again."""
         with self._changed:
-            self._hole = None
+            self._hole = ()
             self._changed.notify_all()
 
     def close_all(self) -> None:
@@ -130,9 +130,8 @@ class FaultProxy:
         with self._changed:
             self._changed.wait_for(
                 lambda: (
-                    self._hole is None
-                    or self._hole in connection.said
-                    or connection.closed.is_set()
+                    connection.closed.is_set()
+                    or not any(word in connection.said for word in self._hole)
                 )
             )
 

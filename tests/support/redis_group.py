@@ -24,7 +24,7 @@ bind 127.0.0.1
 dir {folder}
 sentinel monitor {name} 127.0.0.1 {primary} 2
 sentinel down-after-milliseconds {name} 600
-sentinel failover-timeout {name} 3000
+sentinel failover-timeout {name} 1500
 sentinel parallel-syncs {name} 2
 """
 
@@ -110,30 +110,57 @@ class Group:
         """Return the member that others reach at a port."""
         return next(member for member in self.members if member.proxy.port == port)
 
-    def make_whole(self) -> Member:
-        """Put everything back in order, empty, and return the primary."""
+    def sentinel(self, port: int) -> "redis.Redis":
+        """Return a client of a sentinel."""
+        return redis.Redis(port=port, socket_timeout=1)
+
+    def make_whole(self) -> None:
+        """Put everything back in order, and empty."""
+        self.make_whole_again()
+        with self.primary().client() as client:
+            client.flushall()
+            client.script_flush()
+
+    def make_whole_again(self) -> None:
+        """Put everything back in order."""
         for member in self.members:
             member.proxy.heal()
             if not accepts(member.port):
                 primary = self.primary().proxy.port
                 member.program = _start_member(member, "--replicaof", f"127.0.0.1 {primary}")
-        wait_until("there are two replicas", self._is_whole)
-        primary_member = self.primary()
-        with primary_member.client() as client:
-            client.flushall()
-            client.script_flush()
-        return primary_member
+        wait_until("the group is whole", self.is_whole)
 
-    def _is_whole(self) -> bool:
+    def is_whole(self) -> bool:
+        """Tell whether primary, replicas and sentinels are of one mind, with nothing under way."""
         primary = self.primary()
         state = primary.info()
         online = sum(
             isinstance(value, dict) and value.get("state") == "online" for value in state.values()
         )
-        return state.get("role") == "master" and online == len(self.members) - 1
+        return (
+            state.get("role") == "master"
+            and online == len(self.members) - 1
+            and all(self._is_content(port, primary.proxy.port) for port in self.sentinel_ports)
+        )
+
+    def _is_content(self, sentinel_port: int, primary_port: int) -> bool:
+        """Tell whether a sentinel sees everybody, in good health, under this primary."""
+        with self.sentinel(sentinel_port) as sentinel:
+            state = sentinel.sentinel_masters()[NAME]
+            replicas = sentinel.sentinel_slaves(NAME)
+        return (
+            (state["port"], state["flags"]) == (primary_port, "master")
+            and state["num-other-sentinels"] == len(self.sentinel_ports) - 1
+            and len(replicas) == len(self.members) - 1
+            and all(
+                (replica["flags"], replica["master-port"], replica["master-link-status"])
+                == ("slave", primary_port, "ok")
+                for replica in replicas
+            )
+        )
 
     def _named(self, sentinel_port: int) -> int:
-        with redis.Redis(port=sentinel_port, socket_timeout=1) as sentinel:
+        with self.sentinel(sentinel_port) as sentinel:
             return int(sentinel.sentinel_masters()[NAME]["port"])
 
 
@@ -179,15 +206,5 @@ def running_group(folder: Path) -> Iterator[Group]:
         for port in ports:
             running.enter_context(stopping(_start_sentinel(folder, port, members[0].proxy.port)))
         group = Group(members, ports)
-        wait_until("there are two replicas", group._is_whole)
-        wait_until("the sentinels know each other", lambda: _know_each_other(ports))
+        wait_until("the group is whole", group.is_whole)
         yield group
-
-
-def _know_each_other(ports: list[int]) -> bool:
-    for port in ports:
-        with redis.Redis(port=port, socket_timeout=1) as sentinel:
-            state = sentinel.sentinel_masters()[NAME]
-        if state["num-other-sentinels"] != len(ports) - 1 or state["num-slaves"] != 2:
-            return False
-    return True

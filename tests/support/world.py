@@ -70,7 +70,7 @@ def call(identity: str, policy: Policy = POLICY, request_id: str = "r-1") -> Cal
     return Call(Caller(identity, "test", "api_key"), request_id, policy)
 
 
-def fake_link(client: "fakeredis.FakeRedis") -> RedisLink:
+def link_to_fake(client: "fakeredis.FakeRedis") -> RedisLink:
     """Return a link to where a client of fakeredis leads."""
     pool = client.connection_pool
     arguments = pool.connection_kwargs | {"connection_class": pool.connection_class}
@@ -102,7 +102,7 @@ class World:
     def __init__(self, redis: "fakeredis.FakeRedis | None" = None) -> None:
         self.clock = ManualClock()
         self.redis = redis if redis is not None else fakeredis.FakeRedis()
-        self.link = fake_link(self.redis)
+        self.link = link_to_fake(self.redis)
         self.upstream = FakeUpstream()
         self.audit = MemoryAudit()
         self.observer = CountingObserver()
