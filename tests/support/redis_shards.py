@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from sandbox.demo.processes import Program, free_port, wait_until
 from tests.support.redis_group import binary, start_server
 
-_NODE_TIMEOUT_MILLIS = "1500"
+_NODE_TIMEOUT_MILLIS = "1000"
 _CLUSTER_PORT_OFFSET = 10_000
 _HIGHEST_PORT = 65_535
 _SLOTS = 16_384
@@ -142,7 +142,8 @@ class Shards:
             state = node.info("replication")
         if state["role"] == "slave":
             return bool(state["master_link_status"] == "up")
-        return bool(state["connected_slaves"])
+        replica = state.get("slave0")
+        return isinstance(replica, dict) and replica["state"] == "online"
 
 
 def _start(folder: Path, port: int) -> Program:
