@@ -133,11 +133,13 @@ class Shards:
         return (
             all(view == views[0] for view in views)
             and covered == _SLOTS
-            and all(self._has_peer(port) for port in self.programs)
+            and all(self._is_content(port) for port in self.programs)
         )
 
-    def _has_peer(self, port: int) -> bool:
-        """Tell whether a primary has its replica, or a replica its primary."""
+    def _is_content(self, port: int) -> bool:
+        """Tell whether a node serves, and has its replica or its primary."""
+        if "'cluster_state': 'ok'" not in str(self._ask(port, "CLUSTER INFO")):
+            return False
         with self.node(port) as node:
             state = node.info("replication")
         if state["role"] == "slave":
@@ -158,7 +160,7 @@ def _start(folder: Path, port: int) -> Program:
     )
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Return free ports whose cluster bus port exists as well."""
     found: set[int] = set()
     while len(found) < count:
@@ -171,7 +173,7 @@ def _free_ports(count: int) -> list[int]:
 @contextlib.contextmanager
 def running_shards(folder: Path) -> Iterator[Shards]:
     """Run a cluster of six nodes for the length of a block."""
-    ports = _free_ports(6)
+    ports = free_ports(6)
     programs: dict[int, Program] = {}
     with contextlib.ExitStack() as running:
         for port in ports:
