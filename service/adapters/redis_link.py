@@ -20,8 +20,8 @@ from typing import Any
 from redis.exceptions import NoScriptError, ResponseError
 
 from service.adapters.redis_connections import RedisOptions
-from service.adapters.redis_errors import storage_error
-from service.adapters.redis_node import Argument, Wait, packed
+from service.adapters.redis_errors import EVICTS, storage_error
+from service.adapters.redis_node import Argument, Node, Wait, packed
 from service.adapters.redis_nodes import Nodes
 from service.adapters.redis_topology import nodes_of
 from service.core.errors import StorageError
@@ -111,9 +111,15 @@ class RedisLink:
         _given(self._nodes.ask([key], [command], _EFFECT_TRIES, self._wait)[0])
 
     def ping(self) -> None:
-        """See whether every process that takes writes is there and is what it should be."""
-        for node in self._nodes.primaries():
-            node.greet()
+        """See whether Redis is there and is what it should be.
+
+        Of a cluster a part is enough to be there: a dead node should not keep the broker from the stores of the others.
+        """
+        nodes = self._nodes.primaries()
+        failures = [error for node in nodes if (error := _failure(node)) is not None]
+        evicting = [error for error in failures if error.reason == EVICTS]
+        if evicting or len(failures) == len(nodes):
+            raise (evicting or failures)[0]
 
     def close(self) -> None:
         """Close the idle connections."""
@@ -153,6 +159,14 @@ class RedisLink:
             for place, answer in zip(places, self._nodes.ask(*chosen, tries, wait), strict=True):
                 answers[place] = answer
         return answers
+
+
+def _failure(node: Node) -> StorageError | None:
+    try:
+        node.greet()
+    except StorageError as error:
+        return error
+    return None
 
 
 def _given(answer: Any) -> Any:

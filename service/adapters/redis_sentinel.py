@@ -6,6 +6,7 @@ They are asked for every new connection, so a failover needs nothing more than t
 Source: Redis, "Guidelines for Redis clients with support for Redis Sentinel".
 """
 
+import copy
 from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -22,14 +23,14 @@ class SentinelPrimary:
     ) -> None:
         """Take the sentinels, the group's name, and what connections to its processes are made with."""
         self._sentinels = sentinels
+        self._order = tuple(sentinels.sentinels)
         self._name = name
         self._arguments = arguments
         self._allow_evicting = allow_evicting
 
     def connect(self) -> Any:
         """See ``Connector.connect``."""
-        found: Any = self._sentinels.discover_master  # the library leaves it untyped
-        host, port = found(self._name)
+        host, port = self._discover()
         process = self._process({"host": host, "port": port})
         connection = process.connect()
         try:
@@ -46,8 +47,18 @@ class SentinelPrimary:
 
     def doubt(self) -> None:
         """Ask another sentinel first next time: the one asked last may be on the wrong side of a partition."""
-        known = self._sentinels.sentinels
-        self._sentinels.sentinels = [*known[1:], known[0]]
+        self._order = (*self._order[1:], self._order[0])
+
+    def _discover(self) -> tuple[str, int]:
+        """Return the primary's address as the first sentinel that answers gives it; next time that one is asked first.
+
+        redis-py moves it to the front of a list, which two threads must not do to the same list.
+        """
+        asked: Any = copy.copy(self._sentinels)  # the library leaves its methods untyped
+        asked.sentinels = list(self._order)
+        host, port = asked.discover_master(self._name)
+        self._order = tuple(asked.sentinels)
+        return host, port
 
     def _process(self, address: dict[str, Any]) -> Process:
         return Process(self._arguments | address, allow_evicting=self._allow_evicting)

@@ -90,6 +90,7 @@ def linked_to(
     sentinel_password_file: str = "",
     allow_evicting: bool = False,
     replicas: int = 0,
+    wait_millis: int = 200,
 ) -> Iterator[RedisLink]:
     """Connect a link to any kind of Redis, as the broker does, and close its connections at the end."""
     options = RedisOptions(
@@ -101,7 +102,7 @@ def linked_to(
         sentinel_password_file=sentinel_password_file,
         allow_evicting=allow_evicting,
     )
-    wait = Wait(replicas, timedelta(milliseconds=200)) if replicas else None
+    wait = Wait(replicas, timedelta(milliseconds=wait_millis)) if replicas else None
     link = RedisLink.connect(options, wait)
     try:
         yield link

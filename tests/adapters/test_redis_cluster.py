@@ -131,7 +131,7 @@ def test_a_partition_that_comes_together_meanwhile_is_used(
 def test_when_a_primary_dies_only_its_partitions_fail_until_its_replica_takes_over(
     shards: Shards,
 ) -> None:
-    """Per node: the others answer all the while; the dead one's fail at once, and recover by themselves."""
+    """Per node: the others answer all the while, and the broker is ready; the dead one's fail at once, and recover by themselves."""
     with linked_to(shards.url) as link:
         stores = RedisStores(link)
         for store_hash in STORES:
@@ -140,6 +140,7 @@ def test_when_a_primary_dies_only_its_partitions_fail_until_its_replica_takes_ov
         shards.wait_until_replicated()
         shards.programs[dead].kill()
         reasons = {name: _reading(link, name) for name in STORES}
+        link.ping()
         began = time.monotonic()
         behind = _reading(link, STORES[0])
         took = time.monotonic() - began
