@@ -1,6 +1,6 @@
 """Connections to one Redis process, and what is asked of it before the first command of ours.
 
-redis-py makes them, from its parser to TLS and ``HELLO``; its pools and its retries are not used (ADR 15, ADR 17).
+redis-py makes them, from its parser to TLS and ``HELLO``; its pools and its retries are not used (ADR 15, ADR 18).
 """
 
 import re
