@@ -93,6 +93,19 @@ def test_too_few_replicas_are_refused_and_asking_again_waits_again(group: Group)
     assert durable
 
 
+def test_what_replicas_acknowledged_before_does_not_confirm_what_is_found_done(
+    group: Group,
+) -> None:
+    """A script that writes nothing is confirmed by a write of our own: an isolated primary has nothing to say."""
+    with linked_to(group.url, replicas=2) as link:
+        stores = RedisStores(link)
+        line = store(stores)
+        assert stores.replace(STORE, line, line + b" changed")
+        group.primary().proxy.swallow(b"REPLCONF")
+
+        assert _reason(lambda: stores.replace(STORE, line, line + b" changed")) == "not_durable"
+
+
 def test_one_replica_of_two_is_enough_for_one(group: Group) -> None:
     """As many as were asked for, not more."""
     with linked_to(group.url, replicas=1) as link:
