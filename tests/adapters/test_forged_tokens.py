@@ -4,7 +4,9 @@ import hashlib
 import hmac
 import json
 import socket
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -265,13 +267,22 @@ FROM_FILES = _verifier(parse_jwk_set(COMPANY_SET), parse_jwk_set(CLUSTER_SET))
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever opens a socket or looks up a name gets an error that no test expects."""
+    """Whoever opens a socket or looks up a name gets an error that no test expects.
 
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a token made us go to the network")
+    Threads of the session's own servers go on as before.
+    """
+    ours = threading.current_thread()
+
+    def refusing(real: Callable[..., object]) -> Callable[..., object]:
+        def refuse(*arguments: object, **options: object) -> object:
+            if threading.current_thread() is ours:
+                raise AssertionError("a token made us go to the network")
+            return real(*arguments, **options)
+
+        return refuse
 
     for name in ("socket", "create_connection", "getaddrinfo"):
-        monkeypatch.setattr(socket, name, refuse)
+        monkeypatch.setattr(socket, name, refusing(getattr(socket, name)))
 
 
 @pytest.mark.usefixtures("no_network")

@@ -60,6 +60,18 @@ ACCEPTED: list[tuple[str, str, str, object]] = [
     ("BROKER_REDIS_URL", "unix:///run/redis.sock", "redis_url", "unix:///run/redis.sock"),
     ("BROKER_REDIS_URL", "redis://[::1]:6379", "redis_url", "redis://[::1]:6379"),
     ("BROKER_REDIS_URL", "redis://h:6379/", "redis_url", "redis://h:6379/"),
+    *[
+        ("BROKER_REDIS_URL", url, "redis_url", url)
+        for url in (
+            "redis+sentinel://a/primary/0",
+            "rediss+sentinel://s-0.redis:26379,[::1]:26380,s-2/the.primary_1",
+            "redis+cluster://a",
+            "rediss+cluster://a:6379,10.0.0.1:65535/",
+        )
+    ],
+    ("BROKER_REDIS_WAIT_REPLICAS", "2", "redis_wait_replicas", 2),
+    ("BROKER_REDIS_WAIT_MILLIS", "400", "redis_wait_millis", 400),
+    ("BROKER_ALLOW_EVICTING_REDIS", "true", "allow_evicting_redis", True),
     ("BROKER_BIND", "0.0.0.0:65535", "bind", "0.0.0.0:65535"),
     (
         "BROKER_UPSTREAM_URL",
@@ -100,7 +112,7 @@ WRONG = [
         for v in (CANARY, "8080", ":8080", f"{CANARY}:", "h:x", "h:65536", "h:٣", "h:+1")
     ],
     ("BROKER_OPS_BIND", f"{CANARY}:-1"),
-    *[("BROKER_REDIS_URL", v) for v in (CANARY, f"http://{CANARY}", "redis+sentinel://a/b/0")],
+    *[("BROKER_REDIS_URL", v) for v in (CANARY, f"http://{CANARY}")],
     *[
         ("BROKER_REDIS_URL", v)
         for v in (
@@ -121,6 +133,25 @@ WRONG = [
             f"redis://h:{CANARY}/0",
         )
     ],
+    *[
+        ("BROKER_REDIS_URL", url)
+        for url in (
+            f"redis+other://{CANARY}",
+            "redis+sentinel://",
+            f"redis+sentinel://{CANARY}",
+            f"redis+sentinel://{CANARY}//0",
+            f"redis+sentinel://{CANARY}/name/x",
+            f"redis+sentinel://{CANARY}:0/name",
+            f"redis+sentinel://a:26379,{CANARY}:65536/name",
+            f"redis+sentinel://:{CANARY}@a/name",
+            f"redis+cluster://a,,{CANARY}",
+            f"redis+cluster://{CANARY}/1",
+            f"redis+cluster://{CANARY}?ssl_cert_reqs=none",
+        )
+    ],
+    ("BROKER_REDIS_WAIT_REPLICAS", "-1"),
+    ("BROKER_REDIS_WAIT_MILLIS", "9"),
+    ("BROKER_REDIS_WAIT_MILLIS", "401"),
     *[("BROKER_REDIS_URL", f"redis://{v}@h/0") for v in (f":{CANARY}", f"user:{CANARY}", ":")],
     *[
         ("BROKER_UPSTREAM_URL", v)

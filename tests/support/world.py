@@ -8,7 +8,10 @@ from datetime import timedelta
 
 import fakeredis
 
+from service.adapters.redis_connections import Process
 from service.adapters.redis_link import RedisLink
+from service.adapters.redis_node import Node
+from service.adapters.redis_nodes import OneNode
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.caller import Caller
@@ -67,6 +70,13 @@ def call(identity: str, policy: Policy = POLICY, request_id: str = "r-1") -> Cal
     return Call(Caller(identity, "test", "api_key"), request_id, policy)
 
 
+def link_to_fake(client: "fakeredis.FakeRedis") -> RedisLink:
+    """Return a link to where a client of fakeredis leads."""
+    pool = client.connection_pool
+    arguments = pool.connection_kwargs | {"connection_class": pool.connection_class}
+    return RedisLink(OneNode(Node(Process(arguments, allow_evicting=True))))
+
+
 class CountingObserver:
     """Fulfils ``Observer``."""
 
@@ -92,7 +102,7 @@ class World:
     def __init__(self, redis: "fakeredis.FakeRedis | None" = None) -> None:
         self.clock = ManualClock()
         self.redis = redis if redis is not None else fakeredis.FakeRedis()
-        self.link = RedisLink(self.redis)
+        self.link = link_to_fake(self.redis)
         self.upstream = FakeUpstream()
         self.audit = MemoryAudit()
         self.observer = CountingObserver()
