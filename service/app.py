@@ -17,8 +17,12 @@ from service.adapters.deprecations import Deprecations
 from service.adapters.issuer_links import IssuerLinks
 from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.metrics import Metrics
-from service.adapters.redis_link import RedisLink, RedisOptions
+from service.adapters.redis_connections import RedisOptions
+from service.adapters.redis_errors import EVICTS
+from service.adapters.redis_installation import Installation
+from service.adapters.redis_link import RedisLink
 from service.adapters.redis_maintenance import RedisMaintenance
+from service.adapters.redis_node import Wait
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.adapters.stores_dir import StoresDirectory
@@ -50,6 +54,7 @@ _MARGIN = timedelta(seconds=10)
 _PATIENCE = timedelta(seconds=10)
 _RELOAD_EVERY = timedelta(seconds=2)
 _MAINTAIN_EVERY = timedelta(seconds=3)
+_LOOK_EVERY = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,8 @@ def build_broker(settings: Settings) -> Broker:
     access = AccessFile(settings.access_file, now, links, metrics.access_reload)
     keyring = KeyringDirectory(settings.keyring_dir)
     audit = AuditFile(settings.audit_file)
-    link = RedisLink.connect(_redis_options(settings))
+    link = RedisLink.connect(_redis_options(settings), _wait(settings))
+    installation = Installation(link, settings.instance, metrics.storage_wiped)
     upstream = B2BUpstream(
         _upstream_link(settings), metrics.upstream_call, Deprecations(metrics.upstream_announced)
     )
@@ -184,6 +190,8 @@ def build_broker(settings: Settings) -> Broker:
         Check("keyring", lambda: _quietly(keyring)),
         Check("redis", lambda: _quietly(link.ping)),
         Check("audit", lambda: _quietly(audit.probe)),
+        # Not vital: the stores have to be registered again, and that needs a broker that is ready.
+        Check("storage", lambda: installation.problem, vital=False),
         Check("access_file", lambda: access.problem, vital=False),
         Check("issuers", links.problems, vital=False),
         Check("stores_dir", lambda: mounted.problem, vital=False),
@@ -193,6 +201,7 @@ def build_broker(settings: Settings) -> Broker:
             (
                 Regularly("access file", _RELOAD_EVERY, access.reload),
                 Regularly("issuers' keys", _RELOAD_EVERY, links.refresh),
+                Regularly("storage", _LOOK_EVERY, installation.look),
             )
         ),
         # A thread of its own, because it may wait for the upstream.
@@ -208,7 +217,23 @@ def _redis_options(settings: Settings) -> RedisOptions:
         password_file=settings.redis_password_file,
         ca_file=settings.redis_ca_file,
         timeout=_REDIS_TIMEOUT,
+        sentinel_password_file=settings.redis_sentinel_password_file,
+        allow_evicting=settings.allow_evicting_redis,
     )
+
+
+def _wait(settings: Settings) -> Wait | None:
+    if not settings.redis_wait_replicas:
+        return None
+    return Wait(settings.redis_wait_replicas, timedelta(milliseconds=settings.redis_wait_millis))
+
+
+def redis_evicts(settings: Settings) -> bool:
+    """Tell whether Redis, if it answers at this moment, may throw away what it was given; one that is away is looked at later."""
+    link = RedisLink.connect(_redis_options(settings))
+    reason = _quietly(link.ping)
+    link.close()
+    return reason == EVICTS
 
 
 def _upstream_link(settings: Settings) -> UpstreamLink:

@@ -22,7 +22,7 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseExc
 from gunicorn.workers.gthread import ThreadWorker
 
 from service.adapters.metrics import MULTIPROCESS
-from service.settings import COUNTS_PREFIX, Settings
+from service.settings import COUNTS_PREFIX, Settings, SettingsError
 from service.web.ops import create_ops_app
 from service.web.problems import raw_problem
 
@@ -76,6 +76,26 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     return options
 
 
+def check_tls_files(settings: Settings) -> None:
+    """See whether the certificate, its key and the authorities are what they should be, before anybody connects.
+
+    Raises:
+        SettingsError: One of them is not.
+    """
+    if not settings.tls_cert_file:
+        return
+    try:
+        ssl.create_default_context().load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
+    except OSError:
+        raise SettingsError(
+            "BROKER_TLS_CERT_FILE and BROKER_TLS_KEY_FILE: not a certificate and the key to it"
+        ) from None
+    try:
+        ssl.create_default_context(cafile=settings.tls_client_ca_file or None)
+    except OSError:
+        raise SettingsError("BROKER_TLS_CLIENT_CA_FILE: no certificates in it") from None
+
+
 class BrokerLogger(Logger):
     """gunicorn's own messages, written as everything else is, and no access log at all."""
 
@@ -99,8 +119,8 @@ class BrokerWorker(ThreadWorker):
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """Answer with a problem and log only what kind of error it was."""
-        del addr
-        structlog.get_logger().warning("request_unreadable", kind=type(exc).__name__)
+        peer = str(addr[0]) if isinstance(addr, tuple) and addr else ""
+        structlog.get_logger().warning("request_unreadable", kind=type(exc).__name__, peer=peer)
         if isinstance(exc, ssl.SSLError):
             return  # there is nobody to tell
         # With a request at hand, it is an answer that could not be written: no fault of the caller's.

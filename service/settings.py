@@ -8,15 +8,15 @@ import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from service import setting_forms as forms
+
 PREFIX = "BROKER_"
 COUNTS_PREFIX = "b2b-broker-metrics-"
 """Of the temporary directory in which several workers count."""
-_HIGHEST_PORT = 65535
 _FILES = (
     "upstream_ca_file",
     "redis_ca_file",
@@ -30,59 +30,7 @@ class SettingsError(Exception):
     """A setting is wrong; the text names it and the rule, not the value."""
 
 
-def _bind(value: str) -> str:
-    host, separator, port = value.rpartition(":")
-    if not host or not separator or not re.fullmatch("[0-9]{1,5}", port, re.ASCII):
-        raise ValueError("is host:port, such as 0.0.0.0:8080")
-    if int(port) > _HIGHEST_PORT:
-        raise ValueError("is host:port, such as 0.0.0.0:8080")
-    return value
-
-
-def _split(value: str) -> SplitResult:
-    try:
-        parts = urlsplit(value)
-        _ = parts.port
-    except ValueError:  # its own text quotes the value
-        raise ValueError("is a URL, with a port from 1 to 65535 or none") from None
-    return parts
-
-
-def _redis_url(value: str) -> str:
-    parts = _split(value)
-    if parts.scheme not in ("redis", "rediss", "unix"):
-        raise ValueError("begins with redis://, rediss:// or unix://")
-    if parts.scheme != "unix" and not parts.hostname:
-        raise ValueError("names a host")
-    if parts.scheme != "unix" and not re.fullmatch(r"(/[0-9]{0,4})?", parts.path, re.ASCII):
-        raise ValueError("ends with the number of the database, or with nothing")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        # Both can hold a password, and the query can switch the verification of TLS off.
-        raise ValueError(
-            "holds no user, password or options; use BROKER_REDIS_USERNAME and BROKER_REDIS_PASSWORD_FILE"
-        )
-    return value
-
-
-def _upstream_url(value: str) -> str:
-    parts = _split(value)
-    bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
-    if parts.scheme not in ("https", "http") or not parts.hostname or not bare:
-        raise ValueError("is https://host with nothing behind it")
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _items(value: str) -> list[str]:
-    return [item.strip() for item in value.split(",") if item.strip()]
-
-
-def _trusted_proxies(value: str) -> str:
-    if not all(re.fullmatch(r"spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+", i) for i in _items(value)):
-        raise ValueError("is SPIFFE ids such as spiffe://prod.example/ns/edge/sa/envoy")
-    return value
-
-
-Bind = Annotated[str, AfterValidator(_bind)]
+Bind = Annotated[str, AfterValidator(forms.bind_address)]
 
 
 class Settings(BaseSettings):
@@ -105,16 +53,40 @@ class Settings(BaseSettings):
     ] = "default"
     redis_url: Annotated[
         str,
-        AfterValidator(_redis_url),
-        Field(description="`redis://`, `rediss://` or `unix://`, without a password."),
+        AfterValidator(forms.redis_url),
+        Field(
+            description="`redis://`, `rediss://` or `unix://`; `redis+sentinel://host,host/name/0`; `redis+cluster://host,host`;"
+            " `rediss+…` is TLS to all of them. Without a password."
+        ),
     ] = "redis://127.0.0.1:6379/0"
     redis_username: Annotated[str, Field(description="ACL user; empty for the default user.")] = ""
     redis_password_file: Annotated[
         str, Field(description="File with the Redis password; read for every new connection.")
     ] = ""
     redis_ca_file: Annotated[
-        str, Field(description="Whom to trust for `rediss://`; empty for the system's.")
+        str, Field(description="Whom to trust for `rediss…://`; empty for the system's.")
     ] = ""
+    redis_sentinel_password_file: Annotated[
+        str, Field(description="File with the sentinels' own password, if they have one.")
+    ] = ""
+    redis_wait_replicas: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=16,
+            description="How many replicas must have an effect before it counts. Set it to as many as there are; 0 without any.",
+        ),
+    ] = 0
+    redis_wait_millis: Annotated[
+        int,
+        Field(ge=10, le=400, description="How long to wait for them, before a 503 `not_durable`."),
+    ] = 200
+    allow_evicting_redis: Annotated[
+        bool,
+        Field(
+            description="Admit a Redis whose `maxmemory-policy` is not `noeviction`: what was revoked or used up may come back."
+        ),
+    ] = False
     keyring_dir: Annotated[
         str, Field(description="Directory with `<key id>.key` files and `primary`.")
     ] = "/etc/broker/keyring"
@@ -123,7 +95,7 @@ class Settings(BaseSettings):
     )
     upstream_url: Annotated[
         str,
-        AfterValidator(_upstream_url),
+        AfterValidator(forms.upstream_url),
         Field(description="The one upstream: scheme and host."),
     ] = "https://api-b2b.bigcommerce.com"
     upstream_ca_file: Annotated[
@@ -173,7 +145,7 @@ class Settings(BaseSettings):
     ] = ""
     trusted_proxies: Annotated[
         str,
-        AfterValidator(_trusted_proxies),
+        AfterValidator(forms.trusted_proxies),
         Field(
             description="SPIFFE ids, with commas between, of the proxies whose `X-Forwarded-Client-Cert` counts."
         ),
@@ -223,7 +195,7 @@ class Settings(BaseSettings):
     @property
     def trusted_proxy_identities(self) -> frozenset[str]:
         """The proxies whose word about client certificates counts."""
-        return frozenset(_items(self.trusted_proxies))
+        return frozenset(forms.items(self.trusted_proxies))
 
     @property
     def name_prefix(self) -> str:

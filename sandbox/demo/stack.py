@@ -89,12 +89,12 @@ class Stack:
         return self.folder / "audit.jsonl"
 
 
-def start_redis(folder: Path, port: int) -> Program:
-    """Start an embedded Valkey that keeps an append-only file."""
+def start_redis(folder: Path, port: int, policy: str = "noeviction") -> Program:
+    """Start an embedded Valkey that keeps an append-only file, with an eviction policy."""
     arguments = [
         str(get_binary_path()),
         *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
-        *("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"),
+        *("--appendonly", "yes", "--save", "", "--maxmemory-policy", policy),
     ]
     program = Program("redis", arguments, folder, {})
     program.wait_ready(lambda: accepts(port))

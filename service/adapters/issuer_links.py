@@ -117,8 +117,10 @@ def _headers(address: Address) -> tuple[tuple[str, str], ...]:
         try:
             token = Path(address.token_file).read_text("ascii").strip()
         except (OSError, UnicodeDecodeError):
+            token = ""
+        if not token or not token.isprintable():
             raise UpstreamUnreachableError(
                 "The broker's own token cannot be read.", reason="own_token_unreadable"
-            ) from None
+            )
         headers.append(("Authorization", f"Bearer {token}"))
     return tuple(headers)

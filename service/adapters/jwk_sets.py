@@ -4,8 +4,9 @@ A set is taken whole or refused whole. What is refused: anything but RSA, EC and
 signatures invites confusion of algorithms), keys for other uses, RSA below 2048 bits or with a small exponent, duplicate ``kid``, and
 sets too large to be honest.
 
-The bundle of a SPIFFE trust domain is a JWK set too. There ``use`` says what a key is for, ``jwt-svid`` or ``x509-svid``; the latter are
-certificates, which are not looked at here.
+The bundle of a SPIFFE trust domain is a JWK set too. There ``use`` says what a key is for; only those for JWT-SVIDs are looked at, and
+what is of an unknown kind is passed over, as the standard wants it. Issuers that give their JWT keys as a plain set leave ``use`` out, or
+say ``sig``.
 
 Source: RFC 7517; SPIFFE Trust Domain and Bundle §4; RFC 8725 §3.1, §3.5; security.md §2.2.
 """
@@ -28,6 +29,7 @@ _ALGORITHMS = {
     ("EC", "P-256"): ("ES256",),
     ("OKP", "Ed25519"): ("EdDSA",),
 }
+_KEY_TYPES = {"RSA", "EC", "OKP"}
 
 
 class JwkSetError(ValueError):
@@ -62,10 +64,12 @@ def parse_spiffe_bundle(content: bytes) -> JwkSet:
         JwkSetError: It breaks a rule of this module.
     """
     entries = [
-        {**entry, "use": "sig"} if entry.get("use") == "jwt-svid" else entry
+        {**entry, "use": "sig"}
         for entry in _entries(content)
-        if entry.get("use") != "x509-svid"
+        if entry.get("use", "sig") in ("jwt-svid", "sig") and entry.get("kty") in _KEY_TYPES
     ]
+    if not entries:
+        raise JwkSetError("a trust domain's JWK set has a key for JWT-SVIDs")
     return _key_set(entries)
 
 

@@ -101,6 +101,12 @@ class Metrics:
             for kind, word in (("deprecation", "deprecation"), ("sunset", "end"))
         }
         self._counted: set[tuple[str, str]] = set()
+        self._wiped = Gauge(
+            "b2b_broker_storage_wiped",
+            "1 when what the broker left in Redis is gone, until the broker is started again.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         build = Gauge(
             "b2b_broker_build_info",
             "Always 1; the version is the label.",
@@ -146,6 +152,10 @@ class Metrics:
         """Count a new version of the access file."""
         self._child(self._reloads, "reloads", "taken" if taken else "refused").inc()
         self._refused.set(0 if taken else 1)
+
+    def storage_wiped(self) -> None:
+        """Show that what the broker left in Redis is gone."""
+        self._wiped.set(1)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request."""

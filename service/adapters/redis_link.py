@@ -1,63 +1,38 @@
 """The link to Redis: one place that runs scripts, names keys and turns every error of the client library into ``StorageError``.
 
-Two rules stand here and nowhere else:
+Three rules stand here and nowhere else:
 
-* A command with an effect is never repeated blindly. redis-py 8 would repeat each up to ten times, also when only the reply was lost
+* What has an effect is never repeated blindly. redis-py 8 would repeat each command up to ten times, also when only the reply was lost
   (security.md §0, finding 1), so its retries are off. Every script of ours that has an effect recognises its own work (by nonce, owner
-  or the value it wrote), so asking once more *reads the outcome back*; that is what ``run`` does when the answer is unknown.
+  or the value it wrote), so asking once more *reads the outcome back*; that is what ``run`` does when the answer is unknown. Reads
+  are tried a little longer.
+* What has an effect counts only when enough replicas have it, where any are set. Too few in time is a refusal.
 * Every key of one store carries the hash tag of its partition, so that each script stays in one slot of a cluster. ``use.lua`` and
   ``page.lua`` find further keys of the same partition by themselves.
 """
 
 import contextlib
 import hashlib
-import ssl
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Sequence
 from importlib.resources import files
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import redis
-from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
+from redis.exceptions import NoScriptError, ResponseError
 
+from service.adapters.redis_connections import RedisOptions
+from service.adapters.redis_errors import EVICTS, storage_error
+from service.adapters.redis_node import Argument, Node, Wait, packed
+from service.adapters.redis_nodes import Nodes
+from service.adapters.redis_topology import nodes_of
 from service.core.errors import StorageError
 from service.core.reference import PARTITIONS, partition_of
 
-Argument = str | bytes | int
-Answer = TypeVar("Answer")
+Call = tuple[Sequence[str], Sequence[Argument]]
+"""Keys and arguments."""
 
 _READS_REFERENCES = {"use", "look", "page"}
-_AGAIN = timedelta(seconds=1)
-_POOL_WAIT_SECONDS = 1
-_AWAY_SECONDS = 0.25
-_MAX_CONNECTIONS = 64
-
-
-@dataclass(frozen=True, slots=True)
-class RedisOptions:
-    """How to reach Redis.
-
-    Attributes:
-        url: ``redis://``, ``rediss://`` or ``unix://``, without a password.
-        username: For an ACL user; empty for the default one.
-        password_file: Where the password is; read again for every connection, so that it can be changed while running.
-        ca_file: Whom to trust for ``rediss://``; empty for the system's.
-        timeout: For connecting, and for each answer.
-    """
-
-    url: str
-    username: str
-    password_file: str
-    ca_file: str
-    timeout: timedelta
+_EFFECT_TRIES = 2
+_READ_TRIES = 3
 
 
 class Partition:
@@ -100,215 +75,104 @@ class Script:
 
 
 class RedisLink:
-    """Runs scripts on one Redis."""
+    """Runs scripts on one Redis. Every method raises ``StorageError`` when Redis is away or refuses."""
 
-    def __init__(self, client: "redis.Redis") -> None:
-        self._client = client
-        self._away_until = 0.0
-        # The last one in is the first one out; a deque is safe between threads.
-        self._idle: deque[Any] = deque()
+    def __init__(self, nodes: Nodes, wait: Wait | None = None) -> None:
+        """Take the processes, and what an effect waits for; None where there are no replicas."""
+        self._nodes = nodes
+        self._wait = wait
 
     @classmethod
-    def connect(cls, options: RedisOptions) -> "RedisLink":
+    def connect(cls, options: RedisOptions, wait: Wait | None = None) -> "RedisLink":
         """Return a link; nothing is connected until the first use."""
-        return cls(redis.Redis(connection_pool=_pool(options)))
+        return cls(nodes_of(options), wait)
 
     def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        """Run a script that recognises its own work; an unknown outcome is read back once.
+        """Run a script that has an effect and recognises its own work; an unknown outcome is read back once."""
+        return self._one(script, (keys, args), _EFFECT_TRIES, self._wait)
 
-        Raises:
-            StorageError: Redis is away or refuses.
-        """
+    def run_many(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        """Run a script that has an effect, which is harmless to have twice, in many places in one go."""
+        return self._many(script, calls, _EFFECT_TRIES, self._wait)
 
-        def read_back() -> Any:
-            try:
-                return self._evaluate(script, keys, args)
-            except AuthenticationError:
-                raise
-            except (RedisConnectionError, RedisTimeoutError):
-                return self._evaluate(script, keys, args)
+    def read(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """Run a script that has no effect."""
+        return self._one(script, (keys, args), _READ_TRIES, None)
 
-        return self._asking(read_back)
-
-    def run_many(
-        self, script: Script, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]
-    ) -> list[Any]:
-        """Run one script for many places in one go.
-
-        Raises:
-            StorageError: Redis is away or refuses.
-        """
-
-        def loaded() -> list[Any]:
-            try:
-                return self._pipeline(script, calls)
-            except NoScriptError:
-                self._client.script_load(script.source)
-                return self._pipeline(script, calls)
-
-        return self._asking(loaded)
+    def read_many(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        """Run a script that has no effect in many places in one go."""
+        return self._many(script, calls, _READ_TRIES, None)
 
     def zrangebylex_many(self, keys: Sequence[str], minimum: str, limit: int) -> list[list[bytes]]:
-        """Return the first ``limit`` members from ``minimum`` on of many sorted sets.
-
-        Raises:
-            StorageError: Redis is away or refuses.
-        """
-
-        def pages() -> list[list[bytes]]:
-            with self._client.pipeline(transaction=False) as pipeline:
-                for key in keys:
-                    pipeline.zrangebylex(key, minimum, "+", start=0, num=limit)
-                return pipeline.execute()
-
-        return self._asking(pages)
+        """Return the first ``limit`` members from ``minimum`` on of many sorted sets."""
+        commands = [packed("ZRANGEBYLEX", key, minimum, "+", "LIMIT", 0, limit) for key in keys]
+        return [_given(answer) for answer in self._ask(keys, commands, _READ_TRIES, None)]
 
     def hdel(self, key: str, fields: Sequence[str]) -> None:
-        """Delete fields of a hash.
-
-        Raises:
-            StorageError: Redis is away or refuses.
-        """
-        self._asking(lambda: self._client.hdel(key, *fields))
+        """Delete fields of a hash."""
+        command = packed("HDEL", key, *fields)
+        _given(self._nodes.ask([key], [command], _EFFECT_TRIES, self._wait)[0])
 
     def ping(self) -> None:
-        """See whether Redis answers.
+        """See whether Redis is there and is what it should be.
 
-        Raises:
-            StorageError: It does not.
+        Of a cluster a part is enough to be there: a dead node should not keep the broker from the stores of the others.
         """
-        self._asking(self._client.ping)
+        nodes = self._nodes.primaries()
+        failures = [error for node in nodes if (error := _failure(node)) is not None]
+        evicting = [error for error in failures if error.reason == EVICTS]
+        if evicting or len(failures) == len(nodes):
+            raise (evicting or failures)[0]
 
-    def _asking(self, ask: Callable[[], Answer]) -> Answer:
-        """Return what Redis answers, and turn whatever goes wrong into ``StorageError``.
+    def close(self) -> None:
+        """Close the idle connections."""
+        with contextlib.suppress(StorageError):
+            for node in self._nodes.primaries():
+                node.drop()
 
-        After a failure to reach it, everybody who comes within a moment gets the same answer at once, instead of one time-out after
-        another.
-        """
-        if time.monotonic() < self._away_until:
-            raise _away("redis_away")
-        try:
-            return ask()
-        except RedisError as error:
-            if isinstance(error, RedisConnectionError | RedisTimeoutError):
-                self._away_until = time.monotonic() + _AWAY_SECONDS
-            raise storage_error(error) from None
+    def _one(self, script: Script, call: Call, tries: int, wait: Wait | None) -> Any:
+        keys, args = call
+        command = packed("EVALSHA", script.digest, len(keys), *keys, *args)
+        answer = self._nodes.ask(keys[:1], [command], tries, wait)[0]
+        if isinstance(answer, NoScriptError):
+            command = packed("EVAL", script.source, len(keys), *keys, *args)
+            answer = self._nodes.ask(keys[:1], [command], tries, wait)[0]
+        return _given(answer)
 
-    def _evaluate(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        try:
-            return self._ask("EVALSHA", script.digest, len(keys), *keys, *args)
-        except NoScriptError:
-            return self._ask("EVAL", script.source, len(keys), *keys, *args)
-
-    def _ask(self, *command: Argument) -> Any:
-        """Send one command and return its answer, without the layers that redis-py's client puts in between (ADR 15).
-
-        A connection is used again only after it gave a whole answer. When one fails, all that are idle are dropped: they are as old.
-        """
-        connection = self._connection()
-        try:
-            connection.send_packed_command([_packed(command)], check_health=False)
-            answer = connection.read_response()
-        except ResponseError:
-            self._idle.append(connection)
-            raise
-        except BaseException:
-            connection.disconnect()
-            self._drop_idle()
-            raise
-        self._idle.append(connection)
-        return answer
-
-    def _connection(self) -> Any:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            connection: Any = self._client.connection_pool.make_connection()
-            connection.connect()
-            return connection
-
-    def _drop_idle(self) -> None:
-        while self._idle:
-            with contextlib.suppress(IndexError):  # another thread took the last one
-                self._idle.pop().disconnect()
-
-    def _pipeline(
-        self, script: Script, calls: Sequence[tuple[Sequence[str], Sequence[Argument]]]
+    def _many(
+        self, script: Script, calls: Sequence[Call], tries: int, wait: Wait | None
     ) -> list[Any]:
-        with self._client.pipeline(transaction=False) as pipeline:
-            for keys, args in calls:
-                pipeline.evalsha(script.digest, len(keys), *keys, *args)
-            return pipeline.execute()
+        keys = [each[0] for each, _ in calls]
+        commands = [
+            packed("EVALSHA", script.digest, len(each), *each, *args) for each, args in calls
+        ]
+        answers = self._ask(keys, commands, tries, wait)
+        for place, answer in enumerate(answers):
+            if isinstance(answer, NoScriptError):
+                answers[place] = self._one(script, calls[place], tries, wait)
+        return [_given(answer) for answer in answers]
+
+    def _ask(
+        self, keys: Sequence[str], commands: Sequence[bytes], tries: int, wait: Wait | None
+    ) -> list[Any]:
+        """Ask as few processes as there are for what they have, and return the answers in the order of the commands."""
+        answers: list[Any] = [None] * len(commands)
+        for places in self._nodes.groups(keys):
+            chosen = [keys[place] for place in places], [commands[place] for place in places]
+            for place, answer in zip(places, self._nodes.ask(*chosen, tries, wait), strict=True):
+                answers[place] = answer
+        return answers
 
 
-def _packed(command: Sequence[Argument]) -> bytes:
-    """Return a command as Redis reads it: an array of bulk strings (RESP)."""
-    parts = [b"*%d\r\n" % len(command)]
-    for argument in command:
-        if isinstance(argument, str):
-            argument = argument.encode()  # noqa: PLW2901 — the same thing, in bytes
-        elif isinstance(argument, int):
-            argument = b"%d" % argument  # noqa: PLW2901 — the same thing, in bytes
-        parts.append(b"$%d\r\n%b\r\n" % (len(argument), argument))
-    return b"".join(parts)
+def _failure(node: Node) -> StorageError | None:
+    try:
+        node.greet()
+    except StorageError as error:
+        return error
+    return None
 
 
-def storage_error(error: RedisError) -> StorageError:
-    """Return our error for one of the client library. Its text may quote data, so only its kind is kept."""
-    name = type(error).__name__
-    first_word = str(error).partition(" ")[0]
-    reason = f"redis_{first_word.lower()}" if first_word in _WORDS else f"redis_{name}"
-    return _away(reason)
-
-
-def _away(reason: str) -> StorageError:
-    return StorageError("The broker's storage does not answer.", reason=reason, retry_after=_AGAIN)
-
-
-# Refusals that redis-py reports as a plain ResponseError and that an operator wants to tell apart.
-_WORDS = {
-    "NOREPLICAS",
-    "MISCONF",
-    "OOM",
-    "READONLY",
-    "LOADING",
-    "CLUSTERDOWN",
-    "NOPERM",
-    "WRONGPASS",
-}
-
-
-class _PasswordFile(redis.CredentialProvider):
-    """Reads the password for every new connection."""
-
-    def __init__(self, username: str, path: str) -> None:
-        self._username = username
-        self._path = path
-
-    def get_credentials(self) -> tuple[str] | tuple[str, str]:
-        try:
-            password = Path(self._path).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            raise RedisConnectionError("the password file cannot be read") from None
-        return (self._username, password) if self._username else (password,)
-
-
-def _pool(options: RedisOptions) -> redis.BlockingConnectionPool:
-    seconds = options.timeout.total_seconds()
-    extra: dict[str, Any] = {}
-    if options.password_file:
-        extra["credential_provider"] = _PasswordFile(options.username, options.password_file)
-    if options.url.startswith("rediss://"):
-        extra["ssl_min_version"] = ssl.TLSVersion.TLSv1_2
-        if options.ca_file:
-            extra["ssl_ca_certs"] = options.ca_file
-    return redis.BlockingConnectionPool.from_url(
-        options.url,
-        max_connections=_MAX_CONNECTIONS,
-        timeout=_POOL_WAIT_SECONDS,
-        socket_timeout=seconds,
-        socket_connect_timeout=seconds,
-        retry=Retry(NoBackoff(), 0),
-        client_name="b2b-broker",
-        **extra,
-    )
+def _given(answer: Any) -> Any:
+    if isinstance(answer, ResponseError):
+        raise storage_error(answer)
+    return answer

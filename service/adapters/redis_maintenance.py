@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import get_args
 
-from service.adapters.redis_link import PARTITION, Argument, RedisLink, Script, home
+from service.adapters.redis_link import PARTITION, RedisLink, Script, home
+from service.adapters.redis_node import Argument
 from service.core.clock import to_millis
 from service.core.lifecycle import STATUSES
 from service.core.records import TokenStyle
@@ -38,12 +39,12 @@ class RedisMaintenance:
 
     def is_claimed(self, what: str, store_hash: str) -> bool:
         """See ``MaintenanceTable.is_claimed``."""
-        return bool(self._link.run(self._is_claimed, [home(store_hash).key(what, store_hash)], []))
+        return bool(self._link.read(self._is_claimed, [home(store_hash).key(what, store_hash)], []))
 
     def due(self, now: datetime, limit: int) -> list[str]:
         """See ``MaintenanceTable.due``."""
         millis = to_millis(now)
-        answers = self._link.run_many(
+        answers = self._link.read_many(
             self._due, [([where.due], [millis, limit]) for where in PARTITION.values()]
         )
         return [name.decode("ascii") for answer in answers for name in answer]
@@ -78,7 +79,7 @@ class RedisMaintenance:
 
     def census(self) -> Mapping[tuple[str, str], int]:
         """See ``MaintenanceTable.census``."""
-        rows = self._link.run(self._census, [_WHOLE.census], [0])
+        rows = self._link.read(self._census, [_WHOLE.census], [0])
         counts: dict[tuple[str, str], int] = {}
         for name, number in zip(rows[::2], rows[1::2], strict=True):
             status, _, style = name.decode("ascii", "replace").partition(".")

@@ -76,7 +76,7 @@ class RedisReferences:
         """See ``ReferenceTable.look``."""
         where = PARTITION[accessor.partition]
         return _taken(
-            *self._link.run(self._look, [where.key("ref", _member(accessor)), where.epochs], [])
+            *self._link.read(self._look, [where.key("ref", _member(accessor)), where.epochs], [])
         )
 
     def page(
@@ -85,7 +85,7 @@ class RedisReferences:
         """See ``ReferenceTable.page``. A place is ``score.member`` of the last reference before it."""
         where = home(store_hash)
         score, _, member = after.partition(".")
-        rows = self._link.run(
+        rows = self._link.read(
             self._page,
             [where.key("refs", store_hash), where.epochs],
             [where.prefix, to_millis(now), score, member, limit],

@@ -1,12 +1,15 @@
 """The stores in Redis. Fulfils ``StoreTable``."""
 
+import contextlib
 import heapq
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.adapters.redis_link import PARTITION, Argument, RedisLink, Script, home
+from service.adapters.redis_link import PARTITION, RedisLink, Script, home
+from service.adapters.redis_node import Argument
 from service.core.clock import from_millis, to_millis
+from service.core.errors import StorageError
 from service.core.ports import Attempt, Lease, Start, StoreView
 
 _MINUTE_MILLIS = 60_000
@@ -32,7 +35,7 @@ class RedisStores:
             key = home(store_hash).key
             kinds = ("store", "lease", "intents", "used", "refs")
             calls.append(([key(kind, store_hash) for kind in kinds], [millis]))
-        return [_view(answer) for answer in self._link.run_many(self._view, calls)]
+        return [_view(answer) for answer in self._link.read_many(self._view, calls)]
 
     def page(self, after: str, limit: int) -> list[str]:
         """See ``StoreTable.page``. Each partition gives its next ``limit``; merged, the first ``limit`` of them are next of all."""
@@ -46,20 +49,24 @@ class RedisStores:
         keys = [
             where.key(kind, start.store_hash) for kind in ("store", "lease", "fence", "intents")
         ]
-        fence = self._link.run(
-            self._begin,
-            [*keys, where.stores, where.due],
-            [
-                start.owner,
-                span // timedelta(milliseconds=1),
-                start.seen or b"",
-                start.line,
-                start.attempt_id,
-                start.intent or b"",
-                start.store_hash,
-                to_millis(start.ends_at),
-            ],
-        )
+        arguments: list[Argument] = [
+            start.owner,
+            span // timedelta(milliseconds=1),
+            start.seen or b"",
+            start.line,
+            start.attempt_id,
+            start.intent or b"",
+            start.store_hash,
+            to_millis(start.ends_at),
+        ]
+        try:
+            fence = self._link.run(self._begin, [*keys, where.stores, where.due], arguments)
+        except StorageError:
+            # Perhaps it was taken. Whoever asked goes no further, so nobody has to wait until it ends.
+            taken = Lease(start.owner, start.attempt_id, 0, start.line)
+            with contextlib.suppress(StorageError):
+                self.settle(start.store_hash, taken, None, keep_intent=False)
+            raise
         return None if fence is None else int(fence)
 
     def settle(

@@ -6,9 +6,9 @@ The checks of an X.509-SVID, numbered; each block of code carries its number:
  2. the id's trust domain is one that the access file names
  3. the chain ends at an authority of *that* trust domain's bundle, whomever the TLS listener trusts beside it
  4. the leaf is a leaf: no certificate authority, and its key signs; and it is for clients
- 5. it has not expired, looked at again for every request, because a connection can outlive its certificate
+ 5. nothing in the chain has expired, looked at again for every request, because a connection can outlive its certificate
 
-All failures look alike from outside. A chain that passed is remembered by its SHA-256 until the leaf expires.
+All failures look alike from outside. A chain that passed is remembered by its SHA-256 until the first of its certificates expires.
 
 Source: SPIFFE-ID §2; X509-SVID §2 to §5; RFC 5280 §6.
 """
@@ -35,6 +35,14 @@ _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]+", re.ASCII)
 # As long as an identity may be anywhere in the broker; SPIFFE itself allows more.
 _LONGEST = 300
 _REMEMBERED = 1_000
+# What reading a certificate may raise; only some of it is a ValueError.
+_UNREADABLE = (
+    ValueError,
+    x509.InvalidVersion,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 class BundleError(ValueError):
@@ -71,9 +79,13 @@ def parse_bundle(content: bytes) -> Store:
         BundleError: It has none, or is not readable.
     """
     try:
-        return Store(x509.load_pem_x509_certificates(content))
-    except ValueError:
-        raise BundleError("a trust bundle is one or more certificates in PEM") from None
+        authorities = x509.load_pem_x509_certificates(content)
+    except _UNREADABLE:
+        authorities = []
+    # A file that is just being written may end within a certificate, which the parser passes over.
+    if not authorities or len(authorities) != content.count(b"-----BEGIN CERTIFICATE-----"):
+        raise BundleError("a trust bundle is one or more certificates in PEM")
+    return Store(authorities)
 
 
 class Svids:
@@ -112,15 +124,15 @@ class Svids:
     def _verify(self, chain: Chain) -> Caller:
         try:
             leaf, *between = (x509.load_der_x509_certificate(link) for link in chain)
-            identity = _identity(leaf)
-        except (ValueError, x509.ExtensionNotFound):
+            identity, signs = _identity(leaf), _signs(leaf)
+        except _UNREADABLE:
             raise _refused("unreadable") from None
-        authorities = self._trust_domain(identity).authorities
-        _check_chain(leaf, between, authorities, self._clock)  # 3, 4, 5
-        if not _signs(leaf):  # 4
+        trust_domain = self._trust_domain(identity)
+        verified = _verified(leaf, between, trust_domain.authorities, self._clock)  # 3, 4, 5
+        if not signs:  # 4
             raise _refused("no_leaf")
-        issuer = self._trust_domain(identity).issuer
-        return Caller(identity, issuer, "client_certificate", leaf.not_valid_after_utc)
+        ends_at = min(link.not_valid_after_utc for link in verified)
+        return Caller(identity, trust_domain.issuer, "client_certificate", ends_at)
 
     def _trust_domain(self, identity: str) -> TrustDomain:
         found = self._trust_domains.get(trust_domain_of(identity) or "")  # 1, 2
@@ -137,13 +149,13 @@ def _identity(leaf: x509.Certificate) -> str:
     return uris[0]
 
 
-def _check_chain(
+def _verified(
     leaf: x509.Certificate, between: Sequence[x509.Certificate], authorities: Store, clock: Clock
-) -> None:
-    """Raise unless the chain holds; the verifier's own rules for leaves cover clients and certificate authorities."""
+) -> list[x509.Certificate]:
+    """Return the chain up to its authority; the verifier's own rules for leaves cover clients and certificate authorities."""
     verifier = PolicyBuilder().store(authorities).time(clock()).build_client_verifier()
     try:
-        verifier.verify(leaf, list(between))
+        return verifier.verify(leaf, list(between)).chain
     except VerificationError:
         raise _refused("chain") from None
 

@@ -35,7 +35,8 @@ class _Flight:
 
     def __init__(self) -> None:
         self.landed = threading.Event()
-        self.error: BrokerError | None = None
+        # Until it has succeeded it has failed, whatever ends it.
+        self.error: BrokerError | None = _away("token_review_failed")
 
 
 class TokenReviews:
@@ -81,6 +82,7 @@ class TokenReviews:
         try:
             self._ask(token, username)
             self._remember(digest)
+            flight.error = None
         except BrokerError as error:
             flight.error = error
         finally:
@@ -92,10 +94,11 @@ class TokenReviews:
         return self._good.get(digest, 0.0) > self._monotonic()
 
     def _remember(self, digest: bytes) -> None:
-        self._good[digest] = self._monotonic() + GOOD_FOR.total_seconds()
-        self._good.move_to_end(digest)
-        while len(self._good) > _REMEMBERED:
-            self._good.popitem(last=False)
+        with self._lock:
+            self._good[digest] = self._monotonic() + GOOD_FOR.total_seconds()
+            self._good.move_to_end(digest)
+            while len(self._good) > _REMEMBERED:
+                self._good.popitem(last=False)
 
     def _ask(self, token: Secret, username: str) -> None:
         review = {

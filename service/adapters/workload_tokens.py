@@ -145,8 +145,9 @@ class WorkloadTokens:
         return Caller(identity, issuer.name, "workload_token", expires_at, names)
 
     def _issuer(self, unverified_claims: dict[str, Any]) -> TokenIssuer:
-        named = self._issuers.get((False, _text(unverified_claims.get("iss"))))
-        if named is None:
+        issuer = unverified_claims.get("iss", "")
+        named = self._issuers.get((False, _text(issuer)))
+        if named is None and isinstance(issuer, str):
             trust_domain = trust_domain_of(_text(unverified_claims.get("sub")))
             named = self._issuers.get((True, trust_domain or ""))
         if named is None:

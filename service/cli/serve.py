@@ -24,14 +24,22 @@ def serve() -> None:
     _prepare_counting(settings)
     from service.adapters.access_file import AccessFileError, read_access_file
     from service.adapters.logs import configure_logs
-    from service.app import now
-    from service.server import BrokerServer
+    from service.app import now, redis_evicts
+    from service.server import BrokerServer, check_tls_files
 
     configure_logs(settings.log_level)
+    try:
+        check_tls_files(settings)
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
     try:
         read_access_file(settings.access_file, now)
     except AccessFileError as error:
         raise click.ClickException(f"BROKER_ACCESS_FILE: {error}") from None
+    if redis_evicts(settings):
+        raise click.ClickException(
+            "BROKER_ALLOW_EVICTING_REDIS: Redis may evict keys; set its maxmemory-policy to noeviction, or this to true"
+        )
     if not settings.tls_cert_file:
         click.echo("warning: no TLS certificate is set: the API is plain HTTP", err=True)
     if settings.allow_insecure_upstream:

@@ -130,8 +130,10 @@ class Policy:
             identity: Of the caller.
             action: One of ``ACTIONS``.
             store_hash: The store, or ``ANY_STORE`` for something that concerns all of them.
-            ask: What is to be minted, for ``reference.mint``.
+            ask: What is to be minted, for ``reference.mint``; default: what a request is that names nothing.
         """
+        if action == "reference.mint" and ask is None:
+            ask = MintAsk()
         nearest = Decision(allowed=False, grant="", failed=_CONDITIONS[0])
         reached = 0
         for grant in self.grants:

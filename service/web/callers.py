@@ -76,7 +76,10 @@ class Callers:
         if peer.identity not in self._trusted_proxies:
             return peer
         # The proxy is never the caller itself: it would be for everybody who shows it no certificate.
-        return access.vouched(_forwarded(environ.get("HTTP_X_FORWARDED_CLIENT_CERT", ""), peer))
+        identity = _forwarded(environ.get("HTTP_X_FORWARDED_CLIENT_CERT", ""), peer)
+        if identity in self._trusted_proxies:
+            raise _unproven("forwarded_proxy")
+        return access.vouched(identity)
 
 
 def _forwarded(header: str, proxy: Caller) -> str:

@@ -1,18 +1,25 @@
 """What callers see when something is wrong, and that it ends by itself."""
 
+import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+import redis
+import urllib3
+
 from sandbox.demo.identities import Identities
-from sandbox.demo.processes import answers, free_port, stopping, wait_until
+from sandbox.demo.processes import Program, answers, free_port, stopping, wait_until
 from sandbox.demo.stack import (
+    ROOT,
     broker_settings,
     make_keyring,
+    running_stack,
     start_broker,
     start_redis,
     write_access,
 )
-from tests.support.http import Client
+from tests.support.http import Client, Reply
 from tests.support.service import Service
 
 
@@ -63,10 +70,11 @@ def test_without_redis_everything_is_refused_within_a_second_and_resumes_by_itse
     client = Client(port)
     with stopping(start_broker(tmp_path, settings, port, ops_port)):
         down_at_start = client.ask(operator, "GET", "/v1/stores")
-        redis = start_redis(tmp_path, redis_port)
+        first = start_redis(tmp_path, redis_port)
         wait_until("up", lambda: client.ask(operator, "GET", "/v1/stores").status == 200)
-        ready = answers(ops_port, "/readyz")
-        redis.kill()
+        # Each worker answers for itself, and may have failed to reach it a moment ago.
+        wait_until("ready", lambda: answers(ops_port, "/readyz"), 2)
+        first.kill()
 
         started = time.monotonic()
         gone = client.ask(operator, "GET", "/v1/stores")
@@ -81,7 +89,7 @@ def test_without_redis_everything_is_refused_within_a_second_and_resumes_by_itse
     assert (gone.status, gone.headers["Retry-After"]) == (503, "1")
     assert gone.json()["type"] == "urn:b2b-broker:problem:storage_unavailable"
     assert took < 1
-    assert (ready, alive, unready) == (True, True, True)
+    assert (alive, unready) == (True, True)
 
 
 def test_without_keys_it_is_locked_and_unlocks_when_they_appear(tmp_path: Path) -> None:
@@ -107,3 +115,84 @@ def test_without_keys_it_is_locked_and_unlocks_when_they_appear(tmp_path: Path) 
 
     assert (locked.status, locked.json()["type"]) == (503, "urn:b2b-broker:problem:locked")
     assert unready
+
+
+def test_a_redis_that_evicts_is_refused_whenever_it_is_found(tmp_path: Path) -> None:
+    """At the start with one line that names the setting; later by ``/readyz`` and every answer, until it is put right."""
+    identities = Identities()
+    access, keyring = write_access(tmp_path, identities), make_keyring(tmp_path)
+    redis_port, port, ops_port = free_port(), free_port(), free_port()
+    settings = broker_settings(tmp_path, access, keyring, redis_port, "http://127.0.0.1:1")
+    operator = identities.person("ops-anna")
+    client = Client(port)
+
+    def ask() -> Reply:
+        return client.ask(operator, "GET", "/v1/stores")
+
+    with (
+        stopping(start_broker(tmp_path, settings, port, ops_port)) as broker,
+        redis.Redis(port=redis_port) as own,
+    ):
+        away = ask().status
+        with stopping(start_redis(tmp_path, redis_port, "allkeys-lru")):
+            wait_until("it is found", lambda: checks(ops_port)["redis"] == "redis_evicts")
+            refused = ask()
+            # Each worker finds it for itself.
+            wait_until("it is logged", lambda: bool(ask()) and _logs(broker, "redis_evicts"))
+            refused_start = _start_and_fail(tmp_path, settings)
+            own.config_set("maxmemory-policy", "noeviction")
+            wait_until("put right", lambda: ask().status == 200)
+            wait_until("it is ready", lambda: answers(ops_port, "/readyz"))
+            found = checks(ops_port)
+    client.close()
+
+    assert (away, refused.status) == (503, 503)
+    assert (found["redis"], found["storage"]) == ("ok", "ok")
+    assert refused_start.splitlines() == [
+        "Error: BROKER_ALLOW_EVICTING_REDIS: Redis may evict keys; set its maxmemory-policy to noeviction, or this to true"
+    ]
+
+
+def test_a_redis_that_was_emptied_is_told(tmp_path: Path) -> None:
+    """Its stores are unknown, which by itself looks as if they had never been; ``/readyz`` and a metric say that they are gone."""
+    with running_stack(tmp_path, {"WEB_CONCURRENCY": "1"}) as stack:
+        client = Client(stack.port)
+        service = Service(stack, client)
+        service.reset_upstream()
+        store_hash = service.active_store()
+        with service.redis() as own:
+            wait_until("it is marked", lambda: bool(own.keys("*:installed")))
+            own.flushall()
+        wait_until(
+            "it is told",
+            lambda: checks(stack.ops_port)["storage"] == "wiped",
+        )
+        ready = answers(stack.ops_port, "/readyz")
+        gone = client.ask(service.operator, "GET", f"/v1/stores/{store_hash}")
+        again = service.put_store(store_hash)
+        client.close()
+        metrics = urllib3.request("GET", f"http://127.0.0.1:{stack.ops_port}/metrics").data
+
+    assert (ready, gone.status, again.status) == (True, 404, 201)
+    assert b"b2b_broker_storage_wiped 1.0" in metrics
+    assert "storage_wiped" in stack.broker.stderr.read_text("utf-8")
+
+
+def checks(ops_port: int) -> dict[str, str]:
+    """Return what ``/readyz`` says of each dependency."""
+    response = urllib3.request("GET", f"http://127.0.0.1:{ops_port}/readyz", retries=False)
+    found: dict[str, str] = response.json()["checks"]
+    return found
+
+
+def _logs(program: Program, reason: str) -> bool:
+    return f'"reason": "{reason}"' in program.stderr.read_text("utf-8")
+
+
+def _start_and_fail(folder: Path, settings: Mapping[str, str]) -> str:
+    """Start a second broker and return what it says when it ends."""
+    environment = {**settings, "PYTHONPATH": str(ROOT), "BROKER_BIND": f"127.0.0.1:{free_port()}"}
+    arguments = [sys.executable, "-m", "service.cli", "serve"]
+    with stopping(Program("second", arguments, folder, environment)) as second:
+        assert second.exit_code() == 1
+        return second.stderr.read_text("utf-8")

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from service.core.secret import Secret
+from tests.adapters.svid_tokens import forged_svids, honest_svids
 from tests.adapters.tokens import (
     AUDIENCE,
     CLUSTER,
@@ -638,6 +639,7 @@ FAMILIES: dict[str, Callable[[], Cases]] = {
     "kubernetes": _kubernetes,
     "encodings": _encodings,
     "damage": _damaged,
+    "JWT-SVIDs": forged_svids,
 }
 
 
@@ -651,7 +653,9 @@ def accepted() -> Cases:
         )
         for algorithm, kid in KIDS.items()
     }
-    return good | {
+    return {
+        **good,
+        **honest_svids(),
         "the cluster's": cluster(),
         "exp now": token(payload=claims(iat=now - 600, exp=now)),
         "exp within the leeway": token(payload=claims(iat=now - 600, exp=now - 2)),

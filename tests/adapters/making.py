@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import count
 
-from service.adapters.redis_link import RedisLink, RedisOptions
+from service.adapters.redis_connections import RedisOptions
+from service.adapters.redis_link import RedisLink
+from service.adapters.redis_node import Wait
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.grant import Grant, signed_grant, uses_field
@@ -72,15 +74,37 @@ def mint(table: RedisReferences, reference: Minted, now: datetime = START) -> Ac
 @contextlib.contextmanager
 def linked(port: int, password_file: str = "", username: str = "") -> Iterator[RedisLink]:
     """Connect a link as the broker does, and close its connections at the end."""
+    with linked_to(
+        f"redis://127.0.0.1:{port}/0", username=username, password_file=password_file
+    ) as link:
+        yield link
+
+
+@contextlib.contextmanager
+def linked_to(
+    url: str,
+    *,
+    username: str = "",
+    password_file: str = "",
+    ca_file: str = "",
+    sentinel_password_file: str = "",
+    allow_evicting: bool = False,
+    replicas: int = 0,
+    wait_millis: int = 200,
+) -> Iterator[RedisLink]:
+    """Connect a link to any kind of Redis, as the broker does, and close its connections at the end."""
     options = RedisOptions(
-        url=f"redis://127.0.0.1:{port}/0",
+        url=url,
         username=username,
         password_file=password_file,
-        ca_file="",
+        ca_file=ca_file,
         timeout=timedelta(milliseconds=450),
+        sentinel_password_file=sentinel_password_file,
+        allow_evicting=allow_evicting,
     )
-    link = RedisLink.connect(options)
+    wait = Wait(replicas, timedelta(milliseconds=wait_millis)) if replicas else None
+    link = RedisLink.connect(options, wait)
     try:
         yield link
     finally:
-        link._client.connection_pool.disconnect()
+        link.close()

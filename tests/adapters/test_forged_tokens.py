@@ -4,7 +4,9 @@ import hashlib
 import hmac
 import json
 import socket
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,13 +15,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.adapters.jwk_sets import parse_jwk_set
+from service.adapters.jwk_sets import parse_jwk_set, parse_spiffe_bundle
 from service.adapters.jwks_source import JwksSource
 from service.adapters.workload_tokens import KeySource, TokenIssuer, WorkloadTokens
 from service.core.errors import UnauthenticatedError
 from service.core.secret import Secret
 from tests.adapters.asking import Monotonic
 from tests.adapters.forging import CLUSTER_SET, COMPANY_SET, FAMILIES, accepted, outcome
+from tests.adapters.svid_tokens import MESH_SET
 from tests.adapters.tokens import (
     AUDIENCE,
     CLUSTER,
@@ -35,6 +38,7 @@ from tests.adapters.tokens import (
     public_jwk,
     token,
 )
+from tests.support.svids import DOMAIN
 
 TOKENS = WorkloadTokens(ISSUERS, lambda: datetime.now(UTC))
 NOW = int(time.time())
@@ -253,6 +257,7 @@ def _verifier(company: KeySource, cluster: KeySource) -> WorkloadTokens:
     issuers = [
         TokenIssuer("corp", "oidc", COMPANY, AUDIENCE, company),
         TokenIssuer("k8s", "kubernetes", CLUSTER, AUDIENCE, cluster),
+        TokenIssuer("mesh", "spiffe", DOMAIN, AUDIENCE, parse_spiffe_bundle(MESH_SET)),
     ]
     return WorkloadTokens(issuers, lambda: datetime.now(UTC))
 
@@ -262,13 +267,22 @@ FROM_FILES = _verifier(parse_jwk_set(COMPANY_SET), parse_jwk_set(CLUSTER_SET))
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever opens a socket or looks up a name gets an error that no test expects."""
+    """Whoever opens a socket or looks up a name gets an error that no test expects.
 
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a token made us go to the network")
+    Threads of the session's own servers go on as before.
+    """
+    ours = threading.current_thread()
+
+    def refusing(real: Callable[..., object]) -> Callable[..., object]:
+        def refuse(*arguments: object, **options: object) -> object:
+            if threading.current_thread() is ours:
+                raise AssertionError("a token made us go to the network")
+            return real(*arguments, **options)
+
+        return refuse
 
     for name in ("socket", "create_connection", "getaddrinfo"):
-        monkeypatch.setattr(socket, name, refuse)
+        monkeypatch.setattr(socket, name, refusing(getattr(socket, name)))
 
 
 @pytest.mark.usefixtures("no_network")

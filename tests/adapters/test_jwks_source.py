@@ -56,7 +56,8 @@ def source(issuer: Issuer, clock: Monotonic) -> JwksSource:
 def _is_away(source: JwksSource, kid: str = "first") -> bool:
     with pytest.raises(IssuerAwayError) as caught:
         source.find(kid)
-    return (caught.value.reason, caught.value.retry_after) == ("issuer_away", timedelta(seconds=30))
+    told = (caught.value.detail, caught.value.reason, caught.value.retry_after)
+    return told == ("The issuer's keys cannot be fetched.", "issuer_away", timedelta(seconds=30))
 
 
 def test_the_first_token_fetches_the_keys_and_the_next_ones_do_not(
@@ -88,6 +89,19 @@ def test_a_refresh_fetches_when_it_is_due(
     source.refresh()
 
     assert issuer.asked == fetches
+
+
+@pytest.mark.parametrize("seconds", [0.0, 10.0])
+def test_a_machine_that_has_just_started_fetches_at_once(issuer: Issuer, seconds: float) -> None:
+    """The clock counts from there, and nothing was fetched at its beginning."""
+    refreshed, asked = (JwksSource(issuer.fetch, Monotonic(seconds)) for _ in range(2))
+
+    refreshed.refresh()
+    found = asked.find("first")
+
+    assert refreshed.problem == ""
+    assert found is not None
+    assert issuer.asked == 2
 
 
 def test_a_refresh_puts_new_keys_in_force(

@@ -40,7 +40,7 @@ def test_minting_for_an_unknown_store_stores_nothing(
     outcome = references.mint(minted(), START)
 
     assert outcome == "store_unknown"
-    assert client.keys("*") == []
+    assert client.keys("*:ref*") == []
 
 
 @pytest.mark.parametrize("status", ["pending", "rejected", "needs_credential", "quarantined"])

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from service.adapters.redis_link import RedisLink, Script, home, storage_error
+from service.adapters.redis_errors import storage_error
+from service.adapters.redis_link import RedisLink, Script, home
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.errors import StorageError
@@ -23,17 +24,17 @@ def _refusal(link: RedisLink) -> StorageError:
     return caught.value
 
 
-def test_a_script_that_redis_forgot_is_sent_again(link: RedisLink) -> None:
+def test_a_script_that_redis_forgot_is_sent_again(link: RedisLink, client: "redis.Redis") -> None:
     """After SCRIPT FLUSH (or a restart, or a failover) every operation works at once."""
     stores, references = RedisStores(link), RedisReferences(link)
     store(stores)
     accessor = mint(references, minted())
 
-    link._client.script_flush()
+    client.script_flush()
     used = references.use(accessor, WORKER, "proxy", ("*",), START)
-    link._client.script_flush()
+    client.script_flush()
     view = stores.read([STORE], START)[0]
-    link._client.script_flush()
+    client.script_flush()
     references.revoke_all()
 
     assert used.verdict == "ok"
@@ -41,11 +42,11 @@ def test_a_script_that_redis_forgot_is_sent_again(link: RedisLink) -> None:
     assert references.look(accessor).verdict == "revoked"
 
 
-def test_every_script_reads_the_same_from_its_digest(link: RedisLink) -> None:
+def test_every_script_reads_the_same_from_its_digest(client: "redis.Redis") -> None:
     """The digest that is asked for is the one that Redis computes."""
     for name in ("mint", "use", "look", "page", "revoke", "revoke_many", "begin", "settle", "view"):
         script = Script(name)
-        assert link._client.script_load(script.source) == script.digest
+        assert client.script_load(script.source) == script.digest
 
 
 def test_a_redis_that_answers_is_quietly_alive(link: RedisLink) -> None:
@@ -107,6 +108,7 @@ def test_a_user_without_permission_is_refused_with_its_reason(
         passwords=["+narrow password"],
         keys=["x"],
         categories=["+@connection"],
+        commands=["+info"],
     )
     try:
         with linked(valkey_port, str(secret), "narrow") as link:

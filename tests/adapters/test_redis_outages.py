@@ -13,13 +13,14 @@ import redis
 
 from sandbox.demo.processes import Program, free_port, stopping, wait_until
 from sandbox.demo.stack import start_redis
-from service.adapters.redis_link import PARTITION, RedisLink, RedisOptions
+from service.adapters.redis_connections import RedisOptions, process_of
+from service.adapters.redis_link import PARTITION, RedisLink
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.errors import StorageError
 from tests.adapters.making import ACTIVE, begin, linked, mint, minted, store
 from tests.support.clock import START
-from tests.support.wire import Relay, relay_to
+from tests.support.fault_proxy import FaultProxy, fault_proxy
 from tests.support.world import STORE, WORKER
 
 PASSWORD = "canary-redis-password"
@@ -42,8 +43,8 @@ def own_redis(tmp_path: Path, own_port: int) -> Iterator[Program]:
 def protected(own_redis: Program, own_port: int) -> int:
     """The port of a Valkey that asks for a password."""
     assert own_redis.pid
-    with linked(own_port) as link:
-        link._client.config_set("requirepass", PASSWORD)
+    with redis.Redis(port=own_port) as client:
+        client.config_set("requirepass", PASSWORD)
     return own_port
 
 
@@ -192,9 +193,9 @@ def test_after_a_failure_everybody_fails_at_once_for_a_moment(
 def test_a_refusal_of_redis_is_no_outage(own_redis: Program, own_port: int) -> None:
     """It answered, so the next in line is not turned away for it."""
     assert own_redis.pid
-    with linked(own_port) as link:
-        link._client.set(PARTITION["00"].key("ref", "x"), "x")
-        link._client.config_set("maxmemory", "1")
+    with linked(own_port) as link, redis.Redis(port=own_port) as client:
+        client.set(PARTITION["00"].key("ref", "x"), "x")
+        client.config_set("maxmemory", "1")
         with pytest.raises(StorageError) as refused:
             store(RedisStores(link))
 
@@ -203,15 +204,15 @@ def test_a_refusal_of_redis_is_no_outage(own_redis: Program, own_port: int) -> N
 
 
 @pytest.fixture
-def relay(valkey_port: int, real_link: RedisLink) -> Iterator[Relay]:
+def relay(valkey_port: int, real_link: RedisLink) -> Iterator[FaultProxy]:
     """A relay in front of the real Valkey, which is empty."""
     real_link.ping()
-    with relay_to(valkey_port) as relay:
+    with fault_proxy(valkey_port) as relay:
         yield relay
 
 
 def test_a_use_whose_reply_was_lost_is_taken_exactly_once(
-    relay: Relay, real_link: RedisLink
+    relay: FaultProxy, real_link: RedisLink
 ) -> None:
     """The outcome is read back under the same nonce: the one who used it gets it, and nobody else."""
     store(RedisStores(real_link))
@@ -227,7 +228,9 @@ def test_a_use_whose_reply_was_lost_is_taken_exactly_once(
     assert (first.verdict, second.verdict) == ("ok", "used_up")
 
 
-def test_a_begin_whose_reply_was_lost_holds_its_lease(relay: Relay, real_link: RedisLink) -> None:
+def test_a_begin_whose_reply_was_lost_holds_its_lease(
+    relay: FaultProxy, real_link: RedisLink
+) -> None:
     """The owner reads its own lease back instead of waiting for it to end."""
     with linked(relay.port) as link:
         relay.lose_replies(1)
@@ -237,7 +240,7 @@ def test_a_begin_whose_reply_was_lost_holds_its_lease(relay: Relay, real_link: R
     assert len(RedisStores(real_link).read([STORE], START)[0].attempts) == 1
 
 
-def test_an_answer_lost_twice_is_a_storage_error(relay: Relay, real_link: RedisLink) -> None:
+def test_an_answer_lost_twice_is_a_storage_error(relay: FaultProxy, real_link: RedisLink) -> None:
     """Read back once, not for ever."""
     store(RedisStores(real_link))
 
@@ -255,9 +258,9 @@ def test_a_link_over_tls_verifies_whom_it_talks_to(ca_file: str) -> None:
     """TLS 1.2 at least, the name and the certificate checked, against the authority that was given."""
     options = RedisOptions("rediss://redis.example:6380/0", "", "", ca_file, timedelta(seconds=1))
 
-    pool = RedisLink.connect(options)._client.connection_pool
+    process = process_of(options)
 
-    connection = pool.connection_class(**pool.connection_kwargs)
+    connection = process._kind(**process._arguments)
     assert isinstance(connection, redis.SSLConnection)
     assert connection.ssl_min_version is ssl.TLSVersion.TLSv1_2
     assert connection.cert_reqs is ssl.CERT_REQUIRED

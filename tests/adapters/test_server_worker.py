@@ -76,7 +76,12 @@ def test_what_the_app_never_sees_is_answered_with_a_problem(
     assert json.loads(content)["type"] == f"urn:b2b-broker:problem:{name}"
     assert CANARY.encode() not in answer
     assert lines == [
-        {"event": "request_unreadable", "log_level": "warning", "kind": type(error).__name__}
+        {
+            "event": "request_unreadable",
+            "log_level": "warning",
+            "kind": type(error).__name__,
+            "peer": ADDRESS[0],
+        }
     ]
 
 

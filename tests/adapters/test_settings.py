@@ -31,6 +31,8 @@ def test_the_defaults_are_those_of_production() -> None:
     assert settings.web_concurrency == 1
     assert settings.upstream_timeout == timedelta(seconds=30)
     assert settings.name_prefix == "b2b-broker/default"
+    assert settings.failed_authentications_per_minute == 60
+    assert settings.trusted_proxy_identities == frozenset()
 
 
 def test_every_setting_is_described() -> None:
@@ -58,6 +60,18 @@ ACCEPTED: list[tuple[str, str, str, object]] = [
     ("BROKER_REDIS_URL", "unix:///run/redis.sock", "redis_url", "unix:///run/redis.sock"),
     ("BROKER_REDIS_URL", "redis://[::1]:6379", "redis_url", "redis://[::1]:6379"),
     ("BROKER_REDIS_URL", "redis://h:6379/", "redis_url", "redis://h:6379/"),
+    *[
+        ("BROKER_REDIS_URL", url, "redis_url", url)
+        for url in (
+            "redis+sentinel://a/primary/0",
+            "rediss+sentinel://s-0.redis:26379,[::1]:26380,s-2/the.primary_1",
+            "redis+cluster://a",
+            "rediss+cluster://a:6379,10.0.0.1:65535/",
+        )
+    ],
+    ("BROKER_REDIS_WAIT_REPLICAS", "2", "redis_wait_replicas", 2),
+    ("BROKER_REDIS_WAIT_MILLIS", "400", "redis_wait_millis", 400),
+    ("BROKER_ALLOW_EVICTING_REDIS", "true", "allow_evicting_redis", True),
     ("BROKER_BIND", "0.0.0.0:65535", "bind", "0.0.0.0:65535"),
     (
         "BROKER_UPSTREAM_URL",
@@ -71,6 +85,14 @@ ACCEPTED: list[tuple[str, str, str, object]] = [
     ("BROKER_TOKEN_NAME_PREFIX", "ours/eu", "name_prefix", "ours/eu"),
     ("BROKER_INSTANCE", "eu-1", "name_prefix", "b2b-broker/eu-1"),
     ("WEB_CONCURRENCY", "4", "web_concurrency", 4),
+    ("BROKER_FAILED_AUTHENTICATIONS_PER_MINUTE", "1", "failed_authentications_per_minute", 1),
+    (
+        "BROKER_FAILED_AUTHENTICATIONS_PER_MINUTE",
+        "100000",
+        "failed_authentications_per_minute",
+        100_000,
+    ),
+    ("BROKER_TRUSTED_PROXIES", "", "trusted_proxy_identities", frozenset()),
 ]
 
 
@@ -90,7 +112,7 @@ WRONG = [
         for v in (CANARY, "8080", ":8080", f"{CANARY}:", "h:x", "h:65536", "h:٣", "h:+1")
     ],
     ("BROKER_OPS_BIND", f"{CANARY}:-1"),
-    *[("BROKER_REDIS_URL", v) for v in (CANARY, f"http://{CANARY}", "redis+sentinel://a/b/0")],
+    *[("BROKER_REDIS_URL", v) for v in (CANARY, f"http://{CANARY}")],
     *[
         ("BROKER_REDIS_URL", v)
         for v in (
@@ -111,6 +133,25 @@ WRONG = [
             f"redis://h:{CANARY}/0",
         )
     ],
+    *[
+        ("BROKER_REDIS_URL", url)
+        for url in (
+            f"redis+other://{CANARY}",
+            "redis+sentinel://",
+            f"redis+sentinel://{CANARY}",
+            f"redis+sentinel://{CANARY}//0",
+            f"redis+sentinel://{CANARY}/name/x",
+            f"redis+sentinel://{CANARY}:0/name",
+            f"redis+sentinel://a:26379,{CANARY}:65536/name",
+            f"redis+sentinel://:{CANARY}@a/name",
+            f"redis+cluster://a,,{CANARY}",
+            f"redis+cluster://{CANARY}/1",
+            f"redis+cluster://{CANARY}?ssl_cert_reqs=none",
+        )
+    ],
+    ("BROKER_REDIS_WAIT_REPLICAS", "-1"),
+    ("BROKER_REDIS_WAIT_MILLIS", "9"),
+    ("BROKER_REDIS_WAIT_MILLIS", "401"),
     *[("BROKER_REDIS_URL", f"redis://{v}@h/0") for v in (f":{CANARY}", f"user:{CANARY}", ":")],
     *[
         ("BROKER_UPSTREAM_URL", v)
@@ -137,6 +178,10 @@ WRONG = [
     *[("BROKER_THREADS", v) for v in (CANARY, "0", "257", "1.5")],
     *[("BROKER_LOG_LEVEL", v) for v in (CANARY, "INFO", "trace", "")],
     *[("WEB_CONCURRENCY", v) for v in (CANARY, "0", "65")],
+    *[
+        ("BROKER_FAILED_AUTHENTICATIONS_PER_MINUTE", v)
+        for v in (CANARY, "0", "-1", "100001", "1.5", "")
+    ],
 ]
 
 
@@ -177,18 +222,13 @@ def test_an_unknown_name_stops_the_start(
     assert str(caught.value) == f"{shown}: there is no such setting"
 
 
-@pytest.mark.parametrize("name", ["BROKER_TLS_CERT_FILE", "BROKER_TLS_KEY_FILE"])
-def test_a_certificate_without_its_key_stops_the_start(
-    monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    """Half of TLS is none."""
-    monkeypatch.setenv(name, "/etc/tls.pem")
-
-    with pytest.raises(SettingsError, match="set both or neither"):
-        load_settings()
-
-
-FILES = ("UPSTREAM_CA_FILE", "REDIS_CA_FILE", "TLS_CERT_FILE", "TLS_KEY_FILE")
+FILES = (
+    "UPSTREAM_CA_FILE",
+    "REDIS_CA_FILE",
+    "TLS_CERT_FILE",
+    "TLS_KEY_FILE",
+    "TLS_CLIENT_CA_FILE",
+)
 
 
 @pytest.mark.parametrize("missing", FILES)

@@ -120,6 +120,7 @@ def test_an_api_server_that_does_not_say_is_away_and_that_is_not_remembered(
     cluster.failure = None
 
     assert (caught.value.reason, caught.value.retry_after) == (reason, timedelta(seconds=5))
+    assert caught.value.detail == "The cluster cannot be asked about the token."
     assert outcome(reviews, pod) == ""
 
 
@@ -259,3 +260,20 @@ def test_a_negative_answer_is_given_to_all_who_wait_for_it() -> None:
         assert first.result(10)
         assert all(one.result(10) for one in others)
     assert set(most) == {1}
+
+
+def test_nobody_passes_because_the_review_of_another_broke_down() -> None:
+    """Whatever ends a review that others wait for, they have not been told that the token is good."""
+    clock = Monotonic()
+
+    def post(_review: bytes) -> tuple[int, bytes]:
+        wait_until("the second waits", lambda: clock.looks >= 2, 10)
+        raise RuntimeError("unforeseen")
+
+    reviews = TokenReviews(post, AUDIENCE, clock)
+
+    with ThreadPoolExecutor(2) as threads:
+        both = [threads.submit(reviews.check, Secret("a token"), USER) for _ in range(2)]
+        errors = [one.exception(10) for one in both]
+
+    assert {type(error) for error in errors} == {RuntimeError, IssuerAwayError}

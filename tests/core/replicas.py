@@ -1,12 +1,15 @@
 """Two or more replicas, the time that goes by for them and for Redis, and processes that end at a chosen step."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import fakeredis
 
-from service.adapters.redis_link import Answer, RedisLink, home
+from service.adapters.redis_link import RedisLink, home
+from service.adapters.redis_node import Node, Wait
+from service.adapters.redis_nodes import OneNode
 from service.core.clock import to_millis
 from service.core.credential import AccessToken, B2BPassword
 from service.core.records import (
@@ -20,7 +23,7 @@ from service.core.secret import Secret
 from service.core.store_document import StoreDocument
 from tests.core.altering import store_key, stored
 from tests.support.upstream import EMAIL, FakeUpstream
-from tests.support.world import INSTANCE, LEASE, OPERATOR, STORE, World, call
+from tests.support.world import INSTANCE, LEASE, OPERATOR, STORE, World, call, fake_node
 
 WRONG = B2BPassword(Secret(EMAIL), Secret("wrong"))
 SECOND = timedelta(seconds=1)
@@ -153,14 +156,19 @@ class Steps:
                 raise Killed
 
 
-class DyingLink(RedisLink):
-    """A link whose process ends at one of its steps."""
+class DyingNode(OneNode):
+    """A Redis whose asking process ends at one of its steps."""
 
-    steps: Steps
+    def __init__(self, node: Node, steps: Steps) -> None:
+        super().__init__(node)
+        self._steps = steps
 
-    def _asking(self, ask: Callable[[], Answer]) -> Answer:
-        with self.steps.step():
-            return super()._asking(ask)
+    def ask(
+        self, keys: Sequence[str], commands: Sequence[bytes], tries: int, wait: Wait | None
+    ) -> list[Any]:
+        """See ``Nodes.ask``."""
+        with self._steps.step():
+            return super().ask(keys, commands, tries, wait)
 
 
 class DyingUpstream(FakeUpstream):
@@ -197,9 +205,7 @@ def dying(world: World, steps: Steps) -> World:
     """Return a replica that ends at a step."""
 
     def link(redis: "fakeredis.FakeRedis") -> RedisLink:
-        made = DyingLink(redis)
-        made.steps = steps
-        return made
+        return RedisLink(DyingNode(fake_node(redis), steps))
 
     upstream = DyingUpstream(steps, world.upstream)
     other = World(world.redis, clock=world.clock, upstream=upstream, link=link)

@@ -46,6 +46,7 @@ def decide(limits: Limits, ask: MintAsk) -> Decision:
         ("corp:ops-anna", "store.read", "zzz999", "operators"),
         ("corp:ops-anna", "reference.read", STORE, "operators"),
         ("corp:ops-anna", "store.write", "*", "operators"),
+        ("corp:ops-max", "store.export", STORE, "operators"),
         ("corp:dev-bo", "store.read", STORE, "one store"),
     ],
 )

@@ -1,10 +1,19 @@
 """Request scopes: what a pattern matches, and when one lies within another."""
 
+import string
+from dataclasses import FrozenInstanceError
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from service.core.scope import METHODS, ScopeEntry, is_covered, parse_scope_entry
+from service.core.scope import (
+    METHODS,
+    ScopeEntry,
+    checked_scope_entry,
+    is_covered,
+    parse_scope_entry,
+)
 
 # Few words, so that patterns and paths meet.
 WORDS = st.sampled_from(["api", "v3", "io", "companies", "orders"])
@@ -131,10 +140,96 @@ def test_what_is_no_pattern_is_refused_without_being_quoted(text: str) -> None:
     assert not text or text not in str(refused.value)
 
 
-@pytest.mark.parametrize("method", [*METHODS, "*"])
+def admitted(before: str, after: str) -> set[str]:
+    """Return the characters that may stand between two texts in a pattern."""
+    found = set()
+    for character in map(chr, range(0x250)):
+        try:
+            parse_scope_entry(f"{before}{character}{after}")
+        except ValueError:
+            continue
+        found.add(character)
+    return found
+
+
+@pytest.mark.parametrize(("before", "after"), [("GET /x", "x"), ("GET /api/x", "x/y")])
+def test_a_segment_is_made_of_the_characters_that_a_path_is_written_in(
+    before: str, after: str
+) -> None:
+    """RFC 3986 without ';', which some servers cut a path at; the slash begins another segment."""
+    assert admitted(before, after) == {*string.ascii_letters, *string.digits, *"._~!$&'()+,=:@%-/"}
+
+
+@pytest.mark.parametrize("before", ["GET /", "GET /api/"])
+def test_a_star_stands_for_a_whole_segment_in_any_place(before: str) -> None:
+    """One alone, two only at the end, and never three."""
+    one, two = parse_scope_entry(f"{before}*"), parse_scope_entry(f"{before}**")
+
+    assert (one.segments[-1], one.open_ended) == ("*", False)
+    assert (two.segments, two.open_ended) == (one.segments[:-1], True)
+    with pytest.raises(ValueError, match="'METHOD /path'"):
+        parse_scope_entry(f"{before}***")
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("get /api", "a request pattern is 'METHOD /path', with '*' for one whole segment"),
+        ("GET /**/api", "'**' may stand only at the end of a request pattern"),
+        ("GET /api/./x", "a request pattern has no dot segments"),
+        ("GET /api/..", "a request pattern has no dot segments"),
+    ],
+)
+def test_the_rule_that_a_pattern_breaks_is_named(text: str, rule: str) -> None:
+    """It is shown to the author of the access file and to whoever mints."""
+    with pytest.raises(ValueError, match="request pattern") as refused:
+        checked_scope_entry(text)
+
+    assert str(refused.value) == rule
+
+
+def test_a_pattern_that_was_read_cannot_be_changed() -> None:
+    """It is shared by all who write the same."""
+    with pytest.raises(FrozenInstanceError):
+        parse_scope_entry("GET /api").method = "*"  # type: ignore[misc]  # what is tested
+
+
+def test_a_checked_pattern_stays_as_it_is_written() -> None:
+    """Nothing is tidied up between the file and the reference."""
+    assert checked_scope_entry("* /api/%C3%A4/*/**") == "* /api/%C3%A4/*/**"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "*"])
 def test_every_method_that_the_proxy_forwards_can_be_named(method: str) -> None:
     """Methods and the pattern's grammar agree."""
+    assert method in {*METHODS, "*"}
     assert parse_scope_entry(f"{method} /api/**") == ScopeEntry(method, ("api",), open_ended=True)
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "CONNECT", "QUERY", "Get", "", "**"])
+def test_no_other_method_can_be_named(method: str) -> None:
+    """What the proxy never forwards need not be granted."""
+    assert method not in METHODS
+    with pytest.raises(ValueError, match="'METHOD /path'"):
+        parse_scope_entry(f"{method} /api/**")
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "expected"),
+    [
+        ("* /a/**", "GET /a/*/b", True),
+        ("GET /a/*", "GET /a/*", True),
+        ("GET /a", "POST /a", False),
+        ("GET /a", "* /a", False),
+        ("GET /a/*", "GET /a/**", False),
+        ("GET /a/b/**", "GET /a/**", False),
+        ("GET /a/b", "GET /a/*", False),
+        ("GET /a/b", "GET /a", False),
+    ],
+)
+def test_a_pattern_covers_another_or_it_does_not(wide: str, narrow: str, *, expected: bool) -> None:
+    """A star covers a star; nothing literal covers one, and nothing closed covers an open end."""
+    assert parse_scope_entry(wide).covers(parse_scope_entry(narrow)) is expected
 
 
 @pytest.mark.parametrize(

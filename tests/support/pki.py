@@ -1,7 +1,9 @@
 """A certificate authority for tests: server certificates, client certificates and SPIFFE identities."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -39,8 +41,11 @@ class Authority:
         self.ca_file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def server(self, *names: str, life: dt.timedelta = _HOUR) -> Issued:
-        """Return a certificate for a server; it may have expired, with a life below zero."""
-        alternative = [x509.DNSName(name) for name in names]
+        """Return a certificate for a server, by name or address; it may have expired, with a life below zero."""
+        alternative = [
+            x509.IPAddress(ip_address(name)) if name[0].isdigit() else x509.DNSName(name)
+            for name in names
+        ]
         return self._issue(alternative, ExtendedKeyUsageOID.SERVER_AUTH, life)
 
     def client(self, *uris: str, life: dt.timedelta = _HOUR) -> Issued:
@@ -50,7 +55,7 @@ class Authority:
 
     def _issue(
         self,
-        names: "list[x509.DNSName] | list[x509.UniformResourceIdentifier]",
+        names: Sequence[x509.GeneralName],
         usage: x509.ObjectIdentifier,
         life: dt.timedelta,
     ) -> Issued:

@@ -1,4 +1,4 @@
-"""Things on loopback that speak bytes: a server that a test scripts, and a relay that loses replies."""
+"""A server on loopback that speaks bytes and that a test scripts."""
 
 import contextlib
 import socket
@@ -135,70 +135,3 @@ def answer(body: bytes, status: str = "200 OK", *headers: str) -> bytes:
     """Return the bytes of an HTTP answer with a length."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
-
-
-class Relay:
-    """Passes bytes between Redis and its clients, and loses replies to scripts when told to."""
-
-    def __init__(self, listener: socket.socket, target: int) -> None:
-        self.port: int = listener.getsockname()[1]
-        self.lost = 0
-        self._to_lose = 0
-        self._target = target
-        self._listener = listener
-
-    def lose_replies(self, count: int) -> None:
-        """Cut the connection instead of giving the replies to the next ``count`` scripts."""
-        self._to_lose = count
-
-    def accept(self) -> None:
-        """Take connections until the listener closes."""
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(("127.0.0.1", self._target))
-            swallow = threading.Event()
-            for pump in (self._to_redis, self._to_client):
-                threading.Thread(target=pump, args=(client, server, swallow), daemon=True).start()
-
-    def _to_redis(
-        self, client: socket.socket, server: socket.socket, swallow: threading.Event
-    ) -> None:
-        with contextlib.suppress(OSError), contextlib.closing(server):
-            while data := client.recv(65_536):
-                if self._to_lose and b"EVAL" in data:
-                    self._to_lose -= 1
-                    swallow.set()
-                server.sendall(data)
-            server.shutdown(socket.SHUT_RDWR)
-
-    def _to_client(
-        self, client: socket.socket, server: socket.socket, swallow: threading.Event
-    ) -> None:
-        with contextlib.suppress(OSError), contextlib.closing(client):
-            while data := server.recv(65_536):
-                if swallow.is_set():
-                    self.lost += 1
-                    client.shutdown(socket.SHUT_RDWR)
-                    return
-                client.sendall(data)
-            client.shutdown(socket.SHUT_RDWR)
-
-
-@contextlib.contextmanager
-def relay_to(port: int) -> Iterator[Relay]:
-    """Run a relay in front of a Redis on loopback."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    relay = Relay(listener, port)
-    thread = threading.Thread(target=relay.accept, daemon=True)
-    thread.start()
-    try:
-        yield relay
-    finally:
-        # A blocked accept is not woken by close alone.
-        with contextlib.suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(5)

@@ -9,8 +9,11 @@ from datetime import timedelta
 
 import fakeredis
 
+from service.adapters.redis_connections import Process
 from service.adapters.redis_link import RedisLink
 from service.adapters.redis_maintenance import RedisMaintenance
+from service.adapters.redis_node import Node
+from service.adapters.redis_nodes import OneNode
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.caller import Caller
@@ -77,6 +80,18 @@ def call(identity: str, policy: Policy = POLICY, request_id: str = "r-1") -> Cal
     return Call(Caller(identity, "test", "api_key"), request_id, policy)
 
 
+def fake_node(client: "fakeredis.FakeRedis") -> Node:
+    """Return the process to which a client of fakeredis leads."""
+    pool = client.connection_pool
+    arguments = pool.connection_kwargs | {"connection_class": pool.connection_class}
+    return Node(Process(arguments, allow_evicting=True))
+
+
+def link_to_fake(client: "fakeredis.FakeRedis") -> RedisLink:
+    """Return a link to where a client of fakeredis leads."""
+    return RedisLink(OneNode(fake_node(client)))
+
+
 class CountingObserver:
     """Fulfils ``Observer``."""
 
@@ -130,11 +145,11 @@ class World:
         *,
         clock: ManualClock | None = None,
         upstream: FakeUpstream | None = None,
-        link: Callable[["fakeredis.FakeRedis"], RedisLink] = RedisLink,
+        link: "Callable[[fakeredis.FakeRedis], RedisLink] | None" = None,
     ) -> None:
         self.clock = clock or ManualClock()
         self.redis = redis if redis is not None else fakeredis.FakeRedis()
-        self.link = link(self.redis)
+        self.link = (link or link_to_fake)(self.redis)
         self.upstream = upstream or FakeUpstream()
         self.audit = MemoryAudit()
         self.observer = CountingObserver()

@@ -1,5 +1,8 @@
 """The authorisation matrix: every operation, asked by every kind of identity, about every store and reference, held to an oracle."""
 
+import contextlib
+import ssl
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,6 +18,8 @@ from service.core.reference import accessor_of, new_reference
 from service.core.secret import Secret
 from service.web.edge import OPERATIONS
 from tests.support.access import FakeAccess, token_of
+from tests.support.svids import make, root
+from tests.support.tls import ALWAYS, Handshakes, workload
 from tests.support.upstream import EMAIL, PASSWORD
 from tests.support.world import World, call
 from tests.web.calling import COMPANIES, CREDENTIAL, Api
@@ -72,8 +77,15 @@ def api() -> Api:
 class Matrix:
     """Asks cells of one API."""
 
-    def __init__(self, api: Api, grants: tuple[AccessGrant, ...] = GRANTS) -> None:
+    def __init__(
+        self,
+        api: Api,
+        grants: tuple[AccessGrant, ...] = GRANTS,
+        peers: Mapping[str, ssl.SSLSocket] | None = None,
+    ) -> None:
+        """Take the connections of the identities that prove themselves by certificate, if they are to."""
         self._api = api
+        self._peers = peers
         self._world: World = api.world
         api.access = MatrixAccess(Policy(grants))
 
@@ -134,10 +146,13 @@ class Matrix:
 
     def _ask(self, cell: Cell, reference: Secret) -> TestResponse:
         identity = None if cell.identity == "nobody" else NAMES[cell.identity]
+        options: dict[str, Any] = {}
+        if self._peers is not None:
+            options["environ_overrides"] = {"gunicorn.socket": self._peers[cell.identity]}
+            identity = None
         if cell.operation == "proxy":
-            return self._api.ask(
-                "GET", COMPANIES, identity, {"Broker-Reference": reference.reveal()}
-            )
+            headers = {"Broker-Reference": reference.reveal()}
+            return self._api.ask("GET", COMPANIES, identity, headers, **options)
         name, _, _ = cell.operation.partition(" ")
         method, path = METHODS[name]
         store = STORES[cell.relation]
@@ -162,7 +177,8 @@ class Matrix:
         body = {"reference": reference.reveal()} if cell.state else bodies.get(cell.operation)
         if method in ("GET", "DELETE"):
             body = None
-        return self._api.ask(method, path.replace("{store_hash}", store), identity, json=body)
+        path = path.replace("{store_hash}", store)
+        return self._api.ask(method, path, identity, json=body, **options)
 
 
 def _said(cell: Cell, answer: TestResponse) -> str:
@@ -192,6 +208,36 @@ def test_every_cell_comes_out_as_the_design_says(api: Api, operation: str, ident
 
     assert asked
     assert Matrix(api).differences(asked) == {}
+
+
+@pytest.fixture(scope="module")
+def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, ssl.SSLSocket]]:
+    """A connection of each kind of identity, with its certificate; nobody has none."""
+    authority = make(root(life=ALWAYS, begins=-ALWAYS))
+    handshakes = Handshakes(tmp_path_factory.mktemp("tls"), authority)
+    with contextlib.ExitStack() as open_:
+        yield {
+            kind: open_.enter_context(
+                handshakes.peer(*([] if kind == "nobody" else [workload(name, authority)]))
+            )
+            for kind, name in NAMES.items()
+        }
+
+
+@pytest.mark.parametrize("operation", RIGHTS)
+def test_a_certificate_opens_no_more_and_no_less(
+    api: Api, peers: Mapping[str, ssl.SSLSocket], operation: str
+) -> None:
+    """What an identity may do does not depend on how it was proven; live references and none are the sample."""
+    asked = [
+        cell
+        for identity in IDENTITIES
+        for cell in cells(operation, identity)
+        if cell.state in ("", "live")
+    ]
+
+    assert asked
+    assert Matrix(api, peers=peers).differences(asked) == {}
 
 
 def _cells_of(grant: AccessGrant) -> list[Cell]:
