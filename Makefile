@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run sandbox test check format lint types contracts bench lock clean
+.PHONY: help demo run sandbox test chaos check format lint types contracts bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ sandbox: $(READY) ## only the stand-in BigCommerce B2B Edition
 
 test: $(READY) ## every test, real Valkey included
 	$(BIN)/pytest
+
+chaos: $(READY) ## the long proofs: kill -9 at every point, again and again; about ten minutes
+	$(BIN)/pytest -m chaos tests
 
 check: $(READY) ## what CI runs: format, lint, types, contracts, tests with branch coverage
 	$(BIN)/ruff format --check .
