@@ -101,7 +101,7 @@ class Proxy:
             raise
 
     def _guarded(self, call: Call, use: Use, response: ProxyResponse) -> Answer:
-        guard = ResponseGuard(use.token)
+        guard = ResponseGuard(use.grant.store_hash, (use.token,))
         headers = incoming(response.headers)
         chunks = guard.filter(response.chunks())
         try:

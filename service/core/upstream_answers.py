@@ -142,16 +142,26 @@ def _token_of(data: object) -> str | None:
     return token if isinstance(token, str) else None
 
 
+def is_server_token(token: str, store_hash: str) -> bool:
+    """Tell whether a token says that it is a server-to-server token of a store; a buyer's names channels as well (upstream.md §1.5)."""
+    claims = _claims(token)
+    return claims.get("store_hash") == store_hash and "channel_ids" not in claims
+
+
 def _store_claim(token: str) -> object:
     """Return what an unverified token says of its store; None if it says nothing readable."""
+    return _claims(token).get("store_hash")
+
+
+def _claims(token: str) -> dict[str, Any]:
     parts = token.split(".")
     if len(parts) != 3:  # noqa: PLR2004 — a JWT has three parts
-        return None
+        return {}
     try:
         claims = parse_json(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
     except (BadJsonError, binascii.Error):
-        return None
-    return claims.get("store_hash") if isinstance(claims, dict) else None
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def _is_2xx(code: object) -> bool:
