@@ -173,15 +173,15 @@ class UpstreamLink:
             self._circuit.silent()
             raise
         except UpstreamTimeoutError:
-            # With a body it may be the caller who was slow.
-            if request.body is None:
+            # With a body it may be the caller who was slow, and one who has gone did not wait to the end.
+            if request.body is None and not (request.abandoned and request.abandoned()):
                 self._circuit.silent()
             raise
         self._circuit.answered()
         return response
 
     def _exchange(self, request: ProxyRequest, *, fresh: bool) -> UpstreamResponse:
-        deadline = self._watch.start(self._options.timeout.total_seconds())
+        deadline = self._watch.start(self._options.timeout.total_seconds(), request.abandoned)
         try:
             old = None if fresh else self._idle.get()
             if old is not None:

@@ -282,6 +282,7 @@ class ProxyRequest:
         headers: All of them, the token's included.
         body: Chunks; None for no body.
         body_bytes: The length; None when it is not known, which is then sent in chunks.
+        abandoned: Tells whether nobody waits for the answer any more; None if that cannot happen.
     """
 
     method: str
@@ -289,6 +290,7 @@ class ProxyRequest:
     headers: tuple[tuple[str, str], ...]
     body: Iterable[bytes] | None = None
     body_bytes: int | None = None
+    abandoned: Callable[[], bool] | None = None
 
 
 class ProxyResponse(Protocol):

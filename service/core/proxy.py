@@ -36,6 +36,7 @@ class Incoming:
         headers: All of them.
         body: Chunks; None for no body.
         body_bytes: Its length, if it was announced.
+        abandoned: Tells whether the caller has gone.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Incoming:
     headers: tuple[tuple[str, str], ...]
     body: Iterable[bytes] | None
     body_bytes: int | None
+    abandoned: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class Proxy:
                 ),
                 body=request.body,
                 body_bytes=request.body_bytes,
+                abandoned=request.abandoned,
             )
         )
         try:
