@@ -3,7 +3,6 @@
 Source: DESIGN §14; security.md §7; ecosystem.md §3.4.
 """
 
-import contextlib
 import os
 import shutil
 import socket
@@ -18,13 +17,10 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
-from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine, ParseException
-from gunicorn.workers.gthread import ThreadWorker
 
 from service.adapters.metrics import MULTIPROCESS
 from service.settings import COUNTS_PREFIX, Settings, SettingsError
 from service.web.ops import create_ops_app
-from service.web.problems import raw_problem
 
 _BACKLOG = 64
 _OPS_SECONDS = 5
@@ -35,7 +31,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bind": settings.bind,
         "workers": settings.web_concurrency,
-        "worker_class": "service.server.BrokerWorker",
+        "worker_class": "service.worker.BrokerWorker",
         "threads": settings.threads,
         "backlog": 2048,
         "keepalive": 75,
@@ -109,28 +105,6 @@ class BrokerLogger(Logger):
 
     def reopen_files(self) -> None:
         """Do nothing: there are no files."""
-
-
-class BrokerWorker(ThreadWorker):
-    """A gthread worker that answers what the app never sees, a request that cannot be parsed, like everything else.
-
-    gunicorn's own answer is a page that repeats the offending line, and its log would keep it; either may hold a caller's token.
-    """
-
-    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
-        """Answer with a problem and log only what kind of error it was."""
-        peer = str(addr[0]) if isinstance(addr, tuple) and addr else ""
-        structlog.get_logger().warning("request_unreadable", kind=type(exc).__name__, peer=peer)
-        if isinstance(exc, ssl.SSLError):
-            return  # there is nobody to tell
-        # With a request at hand, it is an answer that could not be written: no fault of the caller's.
-        status = 400 if isinstance(exc, ParseException) and req is None else 500
-        if isinstance(exc, LimitRequestLine):
-            status = 414
-        elif isinstance(exc, LimitRequestHeaders):
-            status = 431
-        with contextlib.suppress(OSError):
-            client.sendall(raw_problem(status))
 
 
 class BrokerServer(BaseApplication):

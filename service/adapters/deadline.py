@@ -2,7 +2,7 @@
 
 A socket timeout bounds one read; a peer that sends one byte a second keeps every read within it and the call open for ever. Here one
 thread per process watches all calls and shuts down the socket of any that is over its time, which ends whatever read or write it is
-in (security.md §0, finding 11; F54).
+in (security.md §0, finding 11; F54). The same ends a call that nobody waits for any more, because its caller has gone.
 """
 
 import contextlib
@@ -11,14 +11,26 @@ import itertools
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+_LOOK_EVERY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class Deadline:
-    """One call's time limit. ``missed`` is True once its socket was shut down for being late."""
+    """One call's time limit.
+
+    Attributes:
+        at: On the monotonic clock.
+        abandoned: Asked now and then whether nobody waits for the call any more; None for a call of our own.
+        sock: Its connection, once there is one.
+        missed: Whether it was shut down, for being late or abandoned.
+        done: Whether it has ended.
+    """
 
     at: float
+    abandoned: Callable[[], bool] | None = None
     sock: socket.socket | None = None
     missed: bool = False
     done: bool = False
@@ -27,6 +39,10 @@ class Deadline:
     def left(self) -> float:
         """Return the seconds that are left; never less than a millisecond, so that it can be a socket timeout."""
         return max(self.at - time.monotonic(), 0.001)
+
+    def is_over(self, now: float) -> bool:
+        """Tell whether the time is up, or nobody waits any more."""
+        return now >= self.at or (self.abandoned is not None and self.abandoned())
 
     def finish(self) -> None:
         """End the watch; from then on the socket is somebody else's and is not touched."""
@@ -56,17 +72,24 @@ class Watch:
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _thread: threading.Thread | None = None
 
-    def start(self, seconds: float) -> Deadline:
+    def start(self, seconds: float, abandoned: Callable[[], bool] | None = None) -> Deadline:
         """Return a deadline that many seconds from now; give it the call's socket as soon as there is one."""
-        deadline = Deadline(time.monotonic() + seconds)
+        deadline = Deadline(time.monotonic() + seconds, abandoned)
         with self._changed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="deadlines", daemon=True)
                 self._thread.start()
-            heapq.heappush(self._heap, (deadline.at, next(self._numbers), deadline))
+            self._push(deadline)
             if self._heap[0][2] is deadline:
                 self._changed.notify()
         return deadline
+
+    def _push(self, deadline: Deadline) -> None:
+        """Note when the deadline is to be looked at next."""
+        at = deadline.at
+        if deadline.abandoned is not None:
+            at = min(at, time.monotonic() + _LOOK_EVERY_SECONDS)
+        heapq.heappush(self._heap, (at, next(self._numbers), deadline))
 
     def _run(self) -> None:
         while True:
@@ -79,4 +102,8 @@ class Watch:
                 elif self._heap[0][0] > now:
                     self._changed.wait(self._heap[0][0] - now)
                 else:
-                    heapq.heappop(self._heap)[2].expire()
+                    deadline = heapq.heappop(self._heap)[2]
+                    if deadline.is_over(now):
+                        deadline.expire()
+                    else:
+                        self._push(deadline)

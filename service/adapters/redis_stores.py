@@ -23,6 +23,7 @@ class RedisStores:
         self._link = link
         self._begin = Script("begin")
         self._settle = Script("settle")
+        self._outdate = Script("outdate")
         self._replace = Script("replace")
         self._remove = Script("remove")
         self._view = Script("view")
@@ -63,7 +64,7 @@ class RedisStores:
             fence = self._link.run(self._begin, [*keys, where.stores, where.due], arguments)
         except StorageError:
             # Perhaps it was taken. Whoever asked goes no further, so nobody has to wait until it ends.
-            taken = Lease(start.owner, start.attempt_id, 0, start.line)
+            taken = Lease(start.owner, start.attempt_id, 0, start.line, start.ends_at)
             with contextlib.suppress(StorageError):
                 self.settle(start.store_hash, taken, None, keep_intent=False)
             raise
@@ -84,6 +85,11 @@ class RedisStores:
             lease.attempt_id,
         ]
         return bool(self._link.run(self._settle, keys, [*arguments, int(keep_intent)]))
+
+    def outdate_attempts(self, store_hash: str) -> None:
+        """See ``StoreTable.outdate_attempts``."""
+        key = home(store_hash).key
+        self._link.run(self._outdate, [key("lease", store_hash), key("fence", store_hash)], [])
 
     def forget_attempts(self, store_hash: str, attempt_ids: Iterable[str]) -> None:
         """See ``StoreTable.forget_attempts``."""

@@ -24,6 +24,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from service import __version__
+from service.adapters.circuit import Circuit
 from service.adapters.deadline import Deadline, Watch
 from service.core.errors import (
     UpstreamAnswerError,
@@ -149,6 +150,7 @@ class UpstreamLink:
         self._watch = watch
         self._factory = _Factory(options)
         self._idle = _Idle()
+        self._circuit = Circuit()
 
     @property
     def base_url(self) -> str:
@@ -169,7 +171,22 @@ class UpstreamLink:
             UpstreamUnreachableError: No byte can have been received.
             UpstreamTimeoutError, UpstreamAnswerError: The outcome is unknown.
         """
-        deadline = self._watch.start(self._options.timeout.total_seconds())
+        self._circuit.admit()
+        try:
+            response = self._exchange(request, fresh=fresh)
+        except UpstreamUnreachableError:
+            self._circuit.silent()
+            raise
+        except UpstreamTimeoutError:
+            # With a body it may be the caller who was slow, and one who has gone did not wait to the end.
+            if request.body is None and not (request.abandoned and request.abandoned()):
+                self._circuit.silent()
+            raise
+        self._circuit.answered()
+        return response
+
+    def _exchange(self, request: ProxyRequest, *, fresh: bool) -> UpstreamResponse:
+        deadline = self._watch.start(self._options.timeout.total_seconds(), request.abandoned)
         try:
             old = None if fresh else self._idle.get()
             if old is not None:

@@ -2,7 +2,7 @@
 
 import click
 
-from service.cli.api import Api, Json, reaches_broker
+from service.cli.api import Api, Json, RefusedError, UnavailableError, reaches_broker
 from service.cli.showing import as_json, show_rows
 
 _COLUMNS = ("store_hash", "attempt", "token_name", "started_at", "alive")
@@ -23,9 +23,21 @@ def orphans() -> None:
 @reaches_broker
 def list_orphans(api: Api, store_hash: str | None, *, in_json: bool) -> None:
     """List them, of STORE_HASH or of every store with an open attempt. ALIVE is '-' where no token at hand can look it up."""
-    names = [store_hash] if store_hash else _stores_with_attempts(api)
-    rows = [row for name in names for row in _rows(name, _found(api, name))]
+    if store_hash:
+        show_rows(_rows(store_hash, _found(api, store_hash)), _COLUMNS, in_json=in_json)
+        return
+    rows: list[Json] = []
+    failed = False
+    for name in _stores_with_attempts(api):
+        try:
+            rows += _rows(name, _found(api, name))
+        except (RefusedError, UnavailableError) as error:
+            # One store that cannot be looked at must not hide the others.
+            click.echo(f"{name}: {error.format_message()}", err=True)
+            failed = True
     show_rows(rows, _COLUMNS, in_json=in_json)
+    if failed:
+        raise UnavailableError("not every store could be looked at")
 
 
 @orphans.command()

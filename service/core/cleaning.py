@@ -152,6 +152,10 @@ class Cleaner:
     def _abandoned(self, keyring: Keyring, store_hash: str) -> Mapping[str, Intent]:
         """Return the intents of attempts that nobody is working on, by attempt."""
         view = self._table.read([store_hash], self._clock())[0]
+        if view.attempts and view.lease_left is None:
+            # Whoever slept through its lease must not write a token that is about to be deleted.
+            self._table.outdate_attempts(store_hash)
+            view = self._table.read([store_hash], self._clock())[0]
         # The newest attempt is still under way while somebody holds the lease.
         newest = max((attempt.fence for attempt in view.attempts), default=0)
         return {
@@ -172,8 +176,9 @@ class Cleaner:
         unwanted = unwanted | {intent.name for intent in intents.values()}
         if not unwanted:
             return Sweep(frozenset(), complete=True)
-        sweep = self._delete(keyring, record, unwanted)
+        # Before the list is asked for: what is carried out while it is read may not be on it.
         now = self._clock()
+        sweep = self._delete(keyring, record, unwanted)
         settled = [
             attempt
             for attempt, intent in intents.items()

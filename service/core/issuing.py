@@ -39,7 +39,13 @@ from service.core.lifecycle import Event, stored_after_attempt
 from service.core.login_pause import LoginPause
 from service.core.orphans import Intent, delete_named, sign_intent
 from service.core.ports import Lease, Observer, Start, StoreTable, Upstream
-from service.core.records import StoredToken, StoreRecord, TokenStyle, seal_token
+from service.core.records import (
+    StoredToken,
+    StoreRecord,
+    TokenStyle,
+    decode_record,
+    seal_token,
+)
 from service.core.secret import Secret
 from service.core.store_reader import Seen
 from service.core.upstream_answers import MISMATCHED, expiry_of
@@ -167,6 +173,10 @@ class Issuer:
         except BrokerError:
             self._table.settle(store_hash, lease, None, keep_intent=False)
             raise
+        if self._clock() >= lease.ends_at:
+            # This process slept; somebody else may have looked for the token already, and would not look again.
+            self._table.settle(store_hash, lease, None, keep_intent=False)
+            return Issue.NOT_BEGUN
         token = self._obtain(keyring, seen, lease, order, name)
         record = self._record_with(keyring, seen.record, order, token, name)
         committed = self._commit(keyring, lease, record, token)
@@ -185,7 +195,7 @@ class Issuer:
         ends_at = self._clock() + self._lease_span
         start = Start(store_hash, owner, attempt_id, seen.line, line, intent, ends_at)
         fence = self._table.begin(start, self._lease_span)  # Steps 1 and 2, in one.
-        return None if fence is None else Lease(owner, attempt_id, fence, line)
+        return None if fence is None else Lease(owner, attempt_id, fence, line, ends_at)
 
     def _obtain(
         self, keyring: Keyring, seen: Seen, lease: Lease, order: Order, name: str
@@ -274,6 +284,8 @@ class Issuer:
         )
         name = record.token.name if record.token else ""
         try:
+            # The reply may have been lost, and others may have written since.
+            committed = committed or self._is_kept(keyring, record.store_hash, name)
             if committed:
                 self._cleaner.clean(keyring, record, line)  # Step 6.
             elif name:
@@ -283,6 +295,18 @@ class Issuer:
             # What is committed stands, and the rest is still written down for the next pass, so this caller is served.
             self._observer.store_issued("cleanup_deferred")
         return committed
+
+    def _is_kept(self, keyring: Keyring, store_hash: str, name: str) -> bool:
+        """Tell whether the store's record holds a token of this name.
+
+        Raises:
+            IntegrityError: What is stored is not what was stored, so nobody can say.
+        """
+        stored = self._table.read([store_hash], self._clock())[0].line
+        if stored is None or not name:
+            return False
+        kept = decode_record(keyring, self._naming.instance, store_hash, stored)
+        return any(token.name == name for token in kept.deletable)
 
     def _settle_stubbornly(
         self, store_hash: str, lease: Lease, line: bytes, *, keep_intent: bool

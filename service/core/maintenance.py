@@ -108,8 +108,10 @@ class Maintenance:
             self._observer.stores_counted(self._agreed.census())
             return
         keyring = self._keyring()
-        for store_hash in self._changed_mounts():
+        versions = self._mounted.versions()
+        for store_hash in self._changed_mounts(versions):
             self._agreed.look_at(store_hash, self._clock())
+        self._versions = dict(versions)  # only now, so that none is lost if Redis fails in between
         for store_hash in self._agreed.due(self._clock(), _AT_ONCE):
             if not self._agreed.claim("maintenance", self._owner, TERM):
                 return
@@ -240,12 +242,10 @@ class Maintenance:
         # What could have been done by now was tried just now.
         return min((m if m > now else now + AGAIN for m in appointments if m), default=None)
 
-    def _changed_mounts(self) -> list[str]:
-        versions = self._mounted.versions()
+    def _changed_mounts(self, versions: Mapping[str, object]) -> list[str]:
         changed = [
             name for name, version in versions.items() if self._versions.get(name) != version
         ]
-        self._versions = dict(versions)
         for name in changed:
             self._tried.pop(name, None)
         return changed

@@ -122,12 +122,14 @@ class Lease:
         attempt_id: For which attempt.
         fence: Later leases have higher ones.
         seen: The record as it was when the lease began.
+        ends_at: When it ends by itself.
     """
 
     owner: str
     attempt_id: str
     fence: int
     seen: bytes
+    ends_at: datetime
 
 
 class StoreTable(Protocol):
@@ -164,6 +166,9 @@ class StoreTable(Protocol):
         Returns:
             False if the fence or the record has moved on: nothing was written.
         """
+
+    def outdate_attempts(self, store_hash: str) -> None:
+        """Make every attempt stale that nobody holds the lease for, so that whoever slept through its lease writes nothing any more."""
 
     def forget_attempts(self, store_hash: str, attempt_ids: Iterable[str]) -> None:
         """Drop intents that are settled."""
@@ -338,6 +343,7 @@ class ProxyRequest:
         headers: All of them, the token's included.
         body: Chunks; None for no body.
         body_bytes: The length; None when it is not known, which is then sent in chunks.
+        abandoned: Tells whether nobody waits for the answer any more; None if that cannot happen.
     """
 
     method: str
@@ -345,6 +351,7 @@ class ProxyRequest:
     headers: tuple[tuple[str, str], ...]
     body: Iterable[bytes] | None = None
     body_bytes: int | None = None
+    abandoned: Callable[[], bool] | None = None
 
 
 class ProxyResponse(Protocol):

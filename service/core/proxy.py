@@ -42,6 +42,7 @@ class Incoming:
         headers: All of them.
         body: Chunks; None for no body.
         body_bytes: Its length, if it was announced.
+        abandoned: Tells whether the caller has gone.
     """
 
     method: str
@@ -49,6 +50,7 @@ class Incoming:
     headers: tuple[tuple[str, str], ...]
     body: Iterable[bytes] | None
     body_bytes: int | None
+    abandoned: Callable[[], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class Proxy:
                 ),
                 body=request.body,
                 body_bytes=request.body_bytes,
+                abandoned=request.abandoned,
             )
         )
         try:
@@ -137,7 +140,8 @@ class Proxy:
             raise
 
     def _guarded(self, call: Call, use: Use, response: ProxyResponse) -> tuple[Answer, bytes]:
-        guard = ResponseGuard(use.token.secret)
+        tokens = (use.token.secret, *use.token.others)
+        guard = ResponseGuard(use.grant.store_hash, tokens)
         headers = incoming(response.headers)
         chunks = guard.filter(response.chunks())
         try:

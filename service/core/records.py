@@ -190,11 +190,19 @@ def open_token(keyring: Keyring, instance: str, store_hash: str, token: StoredTo
 
 @dataclass(frozen=True, slots=True)
 class ActiveToken:
-    """An opened token, in memory only."""
+    """An opened token, in memory only.
+
+    Attributes:
+        style: Which headers carry it.
+        generation: Which of the store's tokens it is.
+        secret: The token.
+        others: The store's other tokens that are alive, which no answer may show either.
+    """
 
     style: TokenStyle
     generation: int
     secret: Secret
+    others: tuple[Secret, ...] = ()
 
 
 def active_token(keyring: Keyring, instance: str, store_hash: str, line: bytes) -> ActiveToken:
@@ -208,7 +216,8 @@ def active_token(keyring: Keyring, instance: str, store_hash: str, line: bytes) 
     if record.status != "active" or record.token is None:
         raise StoreNotActiveError("The store has no usable token.", reason=record.status)
     opened = open_token(keyring, instance, store_hash, record.token)
-    return ActiveToken(record.token.style, record.token.generation, opened)
+    others = (open_token(keyring, instance, store_hash, t) for t in (record.previous,) if t)
+    return ActiveToken(record.token.style, record.token.generation, opened, tuple(others))
 
 
 def token_headers(style: TokenStyle, store_hash: str, token: Secret) -> dict[str, Secret]:

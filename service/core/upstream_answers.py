@@ -35,6 +35,8 @@ _REFUSING = (400, 401, 403)
 # Statuses with which the application itself says no before it does anything. Others (408, 409, 425, 499 …) may come from a
 # gateway whose application went on.
 _SAID_NO = (400, 401, 403, 404, 405, 413, 415, 422)
+# Seen with 422, and known to go away by itself (upstream.md §3): the upstream got as far as saving.
+_PERHAPS_SAVED = re.compile("saving error", re.IGNORECASE)
 _REJECTED_CODE = re.compile(rb'\s*\{\s*"code"\s*:\s*(?:401|40101)\b')
 _PERHAPS_MISMATCHED = (500, 502, 503)
 MISMATCHED = "token_mismatched"
@@ -124,7 +126,7 @@ def _failure(
             reason="upstream_rate_limited",
             retry_after=bounded_wait(retry_after),
         )
-    if text and said in _SAID_NO:
+    if text and said in _SAID_NO and not _PERHAPS_SAVED.search(text):
         return UpstreamRefusedError(
             "The upstream says that the request is not valid.", reason="upstream_refused"
         )
@@ -177,6 +179,12 @@ def expiry_of(token: Secret) -> datetime | None:
     if isinstance(expiry, bool) or not isinstance(expiry, int | float):
         return None
     return from_millis(int(expiry) * 1000) if 0 < expiry < _END_OF_TIME else None
+
+
+def is_server_token(token: str, store_hash: str) -> bool:
+    """Tell whether a token says that it is a server-to-server token of a store; a buyer's names channels as well (upstream.md §1.5)."""
+    claims = _claims(token)
+    return claims.get("store_hash") == store_hash and "channel_ids" not in claims
 
 
 def _store_claim(token: str) -> object:

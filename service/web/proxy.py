@@ -12,7 +12,7 @@ from service.core.scope import METHODS
 from service.core.secret import Secret
 from service.web.operations import Edge
 from service.web.problems import PROXY_NAME
-from service.web.transport import raw_target, streamed_body
+from service.web.transport import client_gone, raw_target, streamed_body
 
 NAME = "proxy"
 PREFIX = "/v1/proxy/"
@@ -44,6 +44,7 @@ def forward(edge: Edge, call: Call, request: Request) -> Response:
             headers=tuple(request.headers.items()),
             body=chunks,
             body_bytes=length,
+            abandoned=client_gone(request.environ),
         ),
     )
     body = _CutShortOnError(answer.body)

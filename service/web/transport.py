@@ -3,9 +3,11 @@
 Another WSGI server can be put beneath the same app by changing this module.
 """
 
+import select
+import socket
 import ssl
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from wsgiref.types import WSGIEnvironment
 
 from gunicorn.http.errors import ParseException
@@ -43,6 +45,21 @@ def peer_certificates(environ: WSGIEnvironment) -> tuple[bytes, ...]:
     # Python 3.11 and 3.12 have it too, under a name that is not public yet.
     chain = peer._sslobj.get_unverified_chain()  # type: ignore[attr-defined]  # noqa: SLF001 — see above
     return tuple(link.public_bytes(_DER) for link in chain)
+
+
+def client_gone(environ: WSGIEnvironment) -> Callable[[], bool] | None:
+    """Return what tells whether the client has closed the connection; None if the server beneath does not let us look.
+
+    Whoever closes only its sending side after a request counts as gone too: no HTTP client that waits for an answer does that.
+    """
+    peer = environ.get("gunicorn.socket")
+    if not isinstance(peer, socket.socket):
+        return None
+    poll = select.poll()
+    poll.register(
+        peer.fileno(), getattr(select, "POLLRDHUP", 0)
+    )  # Linux; elsewhere only what is always told
+    return lambda: bool(poll.poll(0))
 
 
 def peer_address(environ: WSGIEnvironment) -> str:

@@ -5,8 +5,6 @@ import socket
 import time
 from pathlib import Path
 
-import pytest
-
 from sandbox.demo.processes import answers, free_port, stopping
 from sandbox.demo.stack import broker_settings, start_broker
 from tests.support.service import Service
@@ -15,10 +13,6 @@ PEERS = 4
 REQUEST = b"GET /v1/stores HTTP/1.1\r\nHost: broker\r\nConnection: close\r\n\r\n"
 
 
-@pytest.mark.xfail(
-    reason="reported: gunicorn waits up to 2 s for each such peer in the thread that serves all others",
-    strict=True,
-)
 def test_peers_that_keep_their_side_open_do_not_hold_up_the_others(
     service: Service, tmp_path: Path
 ) -> None:

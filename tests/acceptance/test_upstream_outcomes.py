@@ -40,7 +40,7 @@ OUTCOMES = {
     "bad_credentials": Outcome(409, "rejected", "credential_incorrect", 0, again=409, posts=1),
     "role_forbidden": Outcome(409, "rejected", "role_forbidden", 0, again=409, posts=1),
     "ok_with_422_body": Outcome(502, "pending", "upstream_refused", 0),
-    "saving_error": Outcome(502, "pending", "upstream_refused", 0),
+    "saving_error": Outcome(502, "uncertain", "upstream_answer_unusable", 0),
     "commit_then_drop": Outcome(502, "uncertain", "upstream_broke_off", 1),
     "commit_then_hang": Outcome(504, "uncertain", "upstream_timeout", 1),
     "commit_then_500": Outcome(502, "uncertain", "upstream_answer_unusable", 1),

@@ -37,7 +37,7 @@ def begin(
     start = Start(store_hash, f"owner-{number}", f"attempt-{number}", seen, line, intent, START)
     fence = table.begin(start, span)
     assert fence is not None
-    return Lease(start.owner, start.attempt_id, fence, line)
+    return Lease(start.owner, start.attempt_id, fence, line, start.ends_at)
 
 
 def store(table: RedisStores, line: bytes = ACTIVE, store_hash: str = STORE) -> bytes:

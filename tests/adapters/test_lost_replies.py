@@ -168,7 +168,7 @@ def test_a_begin_whose_outcome_stays_unknown_leaves_nobody_waiting(
 
     wait_until("the link works again", lambda: _answers(link), 5)
     given_back = RedisStores(link).settle(
-        STORE, Lease("owner", "attempt", taken or 0, ACTIVE), None, keep_intent=False
+        STORE, Lease("owner", "attempt", taken or 0, ACTIVE, START), None, keep_intent=False
     )
 
     assert given_back

@@ -18,7 +18,8 @@ from gunicorn.http.errors import (
 from structlog.testing import capture_logs
 
 from service.adapters.logs import configure_logs
-from service.server import BrokerLogger, BrokerWorker
+from service.server import BrokerLogger
+from service.worker import BrokerWorker
 
 pytestmark = pytest.mark.usefixtures("logs_as_before")
 

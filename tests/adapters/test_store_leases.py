@@ -199,7 +199,7 @@ def test_settle_of_an_older_fence_does_not_overwrite_a_later_lease(real_link: Re
 def test_settle_is_refused_when_the_record_was_changed_under_the_lease(stores: RedisStores) -> None:
     """A current fence alone is not enough: the record must be the one that was decided on."""
     lease = begin(stores)
-    wrong = Lease(lease.owner, lease.attempt_id, lease.fence, b"1 pending 0 other")
+    wrong = Lease(lease.owner, lease.attempt_id, lease.fence, b"1 pending 0 other", START)
 
     assert not stores.settle(STORE, wrong, NEXT, keep_intent=False)
     assert stores.read([STORE], START)[0].line == ACTIVE
@@ -208,7 +208,7 @@ def test_settle_is_refused_when_the_record_was_changed_under_the_lease(stores: R
 def test_settle_by_somebody_who_never_began_writes_nothing(stores: RedisStores) -> None:
     """A made-up lease opens nothing and ends nobody's lease."""
     begin(stores)
-    forged = Lease("nobody", "attempt-0", 99, ACTIVE)
+    forged = Lease("nobody", "attempt-0", 99, ACTIVE, START)
 
     assert not stores.settle(STORE, forged, NEXT, keep_intent=False)
     assert stores.read([STORE], START)[0].lease_left is not None

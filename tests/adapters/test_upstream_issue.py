@@ -89,7 +89,7 @@ OUTCOMES: dict[str, tuple[type[UpstreamError], int]] = {
     "status_503": (UpstreamAnswerError, 0),
     "status_429": (UpstreamRateLimitedError, 0),
     "ok_with_422_body": (UpstreamRefusedError, 0),
-    "saving_error": (UpstreamRefusedError, 0),
+    "saving_error": (UpstreamAnswerError, 0),
     "html": (UpstreamAnswerError, 0),
     "redirect": (UpstreamAnswerError, 0),
     "empty_token": (UpstreamAnswerError, 1),

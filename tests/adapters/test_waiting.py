@@ -16,7 +16,7 @@ from tests.support.clock import START
 from tests.support.world import STORE, WORKER
 
 CHANGED = ACTIVE + b" changed"
-LEASE = Lease("nobody", "attempt", 7, ACTIVE)
+LEASE = Lease("nobody", "attempt", 7, ACTIVE, START)
 
 
 @pytest.fixture

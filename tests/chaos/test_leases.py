@@ -59,10 +59,6 @@ def test_a_hundred_leases_that_end_while_the_upstream_is_slow(hasty: Arena) -> N
     assert set().union(*(statuses for statuses, _ in found)) <= HONEST
 
 
-@pytest.mark.xfail(
-    reason="reported: nothing makes an abandoned attempt stale before its token is deleted",
-    strict=True,
-)
 def test_a_worker_that_was_stopped_beyond_its_lease_does_not_commit_a_deleted_token(
     arena: Arena,
 ) -> None:

@@ -24,7 +24,7 @@ def passed(chunks: list[bytes]) -> bytes:
     """Return what a caller gets before the guard stops, which it must do by an error."""
     got: list[bytes] = []
     with pytest.raises(TokenLeakError) as stopped:
-        got.extend(ResponseGuard(Secret(TOKEN)).filter(chunks))
+        got.extend(ResponseGuard("abc123", [Secret(TOKEN)]).filter(chunks))
     assert stopped.value.reason == "token_in_answer"
     assert TOKEN not in str(stopped.value)
     return b"".join(got)
@@ -111,7 +111,7 @@ def test_an_escape_that_is_cut_short_before_the_token_does_not_hide_it(
 def test_the_short_escapes_of_json_are_undone_too(solidus: str, backslash: str, quote: str) -> None:
     """A token need not be made of letters and dots only."""
     spelt = SLASHED.replace("\\", backslash).replace("/", solidus).replace('"', quote)
-    guard = ResponseGuard(Secret(SLASHED))
+    guard = ResponseGuard("abc123", [Secret(SLASHED)])
 
     with pytest.raises(TokenLeakError):
         list(guard.filter([spelt.encode()]))
@@ -138,7 +138,7 @@ def test_the_token_is_found_wherever_it_is_and_however_the_body_is_cut(
 @given(body=st.binary(max_size=3_000), places=st.lists(st.integers(0, 3_000), max_size=8))
 def test_a_body_without_the_token_passes_byte_for_byte(body: bytes, places: list[int]) -> None:
     """In whatever chunks it comes."""
-    assert b"".join(ResponseGuard(Secret(TOKEN)).filter(cut(body, places))) == body
+    assert b"".join(ResponseGuard("abc123", [Secret(TOKEN)]).filter(cut(body, places))) == body
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,12 @@ def test_a_body_without_the_token_passes_byte_for_byte(body: bytes, places: list
 )
 def test_what_is_nearly_the_token_passes(body: bytes) -> None:
     """The guard looks for one secret and withholds nothing else."""
-    assert b"".join(ResponseGuard(Secret(TOKEN)).filter([body])) == body
+    assert b"".join(ResponseGuard("abc123", [Secret(TOKEN)]).filter([body])) == body
 
 
 def test_a_large_body_passes_in_constant_memory() -> None:
     """No more is held back than a hidden token could need."""
-    guard = ResponseGuard(Secret(TOKEN))
+    guard = ResponseGuard("abc123", [Secret(TOKEN)])
     taken = 0
 
     def chunks() -> Iterator[bytes]:
@@ -171,7 +171,7 @@ def test_a_large_body_passes_in_constant_memory() -> None:
     given_out = 0
     for chunk in guard.filter(chunks()):
         given_out += len(chunk)
-        assert taken - given_out < 18 * len(TOKEN)
+        assert taken - given_out < 18 * 512
 
     assert given_out == taken == 1_000_000
 
@@ -189,15 +189,19 @@ def test_a_large_body_passes_in_constant_memory() -> None:
 def test_the_token_is_found_in_headers(header: tuple[str, str]) -> None:
     """In names and values, plain and escaped."""
     with pytest.raises(TokenLeakError):
-        ResponseGuard(Secret(TOKEN)).check_headers([("Content-Type", "text/plain"), header])
+        ResponseGuard("abc123", [Secret(TOKEN)]).check_headers(
+            [("Content-Type", "text/plain"), header]
+        )
 
 
 def test_headers_without_the_token_pass() -> None:
     """Also ones that are not Latin-1."""
-    ResponseGuard(Secret(TOKEN)).check_headers([("X-Name", "Zoë Ω"), ("X-Part", TOKEN[:-1])])
+    ResponseGuard("abc123", [Secret(TOKEN)]).check_headers(
+        [("X-Name", "Zoë Ω"), ("X-Part", TOKEN[:-1])]
+    )
 
     with pytest.raises(TokenLeakError):
-        ResponseGuard(Secret(TOKEN)).check_headers([("X-Name", f"Ω{TOKEN}")])
+        ResponseGuard("abc123", [Secret(TOKEN)]).check_headers([("X-Name", f"Ω{TOKEN}")])
 
 
 def test_a_token_that_is_escaped_twice_is_found_wherever_the_chunks_end() -> None:
@@ -207,4 +211,4 @@ def test_a_token_that_is_escaped_twice_is_found_wherever_the_chunks_end() -> Non
 
     for cut in range(600, len(body), 3):
         with pytest.raises(TokenLeakError):
-            list(ResponseGuard(Secret(token)).filter([body[:cut], body[cut:]]))
+            list(ResponseGuard("abc123", [Secret(token)]).filter([body[:cut], body[cut:]]))

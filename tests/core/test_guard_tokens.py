@@ -1,0 +1,96 @@
+"""What the response guard looks for: all of a store's tokens, also within base64, and any other that says it is the store's."""
+
+import base64
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.core.errors import TokenLeakError
+from service.core.guard import ResponseGuard
+from service.core.secret import Secret
+
+STORE = "abc123"
+TOKENS = ("eyJhbGciOiJIUzI1NiJ9.canary_token-1001.sig", "canary0access0token0abcdefghijk")
+
+
+def _guard() -> ResponseGuard:
+    return ResponseGuard(STORE, [Secret(token) for token in TOKENS])
+
+
+def _jwt(**claims: object) -> str:
+    parts = ({"typ": "JWT", "alg": "HS256"}, claims)
+    encoded = [base64.urlsafe_b64encode(json.dumps(p).encode()).rstrip(b"=") for p in parts]
+    return b".".join([*encoded, b"c2lnbmF0dXJlLW9mLWl0"]).decode()
+
+
+SERVER = _jwt(email="owner@abc123.example", store_hash=STORE, db="default")
+
+
+@pytest.mark.parametrize("token", TOKENS)
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+@given(before=st.binary(max_size=40), after=st.binary(max_size=40), at=st.integers(0, 200))
+def test_a_token_within_base64_is_found_wherever_it_begins(
+    token: str, encode: object, before: bytes, after: bytes, at: int
+) -> None:
+    """Whatever stands before and after it in what was encoded, and wherever the chunks end."""
+    assert callable(encode)
+    body = encode(before + token.encode() + after)
+
+    with pytest.raises(TokenLeakError):
+        list(_guard().filter([body[:at], body[at:]]))
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        SERVER,
+        SERVER.replace(".", "%2E"),
+        SERVER.replace("e", "\\u0065"),
+        f'{{"token":"{SERVER}"}}',
+    ],
+)
+def test_another_token_that_says_it_is_the_stores_is_found(spelt: str) -> None:
+    """As in a list of tokens: each of them can do everything."""
+    with pytest.raises(TokenLeakError):
+        list(_guard().filter([spelt.encode()]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _jwt(email="owner@def456.example", store_hash="def456", db="default"),
+        _jwt(email="buyer@abc123.example", store_hash=STORE, channel_ids=[1], token_type=3),
+        _jwt(sub="somebody"),
+        "eyJhbGciOiJIUzI1NiJ9.eyJub3QganNvbi.c2lnbmF0dXJl",
+        base64.b64encode(b"nothing of the kind" * 20).decode(),
+    ],
+    ids=["another store's", "a buyer's", "another system's", "not readable", "base64"],
+)
+def test_what_is_no_server_token_of_the_store_passes(text: str) -> None:
+    """A guard that withholds honest answers would be switched off."""
+    body = json.dumps({"data": text}).encode()
+
+    assert b"".join(_guard().filter([body])) == body
+
+
+def test_headers_are_looked_at_in_the_same_way() -> None:
+    """Also for what is encoded in them."""
+    encoded = base64.b64encode(f"user:{TOKENS[1]}".encode()).decode()
+
+    with pytest.raises(TokenLeakError):
+        _guard().check_headers([("X-Echo", f"Basic {encoded}")])
+
+
+def test_a_hostile_body_costs_no_more_than_an_honest_one() -> None:
+    """Text that begins like a token at every place is read once, not once from each place."""
+    honest, hostile = b"a" * 262_144, b"eyJ" * 87_381
+
+    def seconds(body: bytes) -> float:
+        started = time.process_time()
+        list(_guard().filter([body]))
+        return time.process_time() - started
+
+    assert min(seconds(hostile) for _ in range(3)) < 50 * min(seconds(honest) for _ in range(3))
