@@ -148,7 +148,7 @@ def _naming(issuer: str) -> Iterator[None]:
         yield
     except (JwkSetError, BundleError) as error:
         raise AccessFileError(f"issuers: '{issuer}': {error}") from None
-    except OSError:
+    except (OSError, ValueError):
         raise AccessFileError(f"issuers: '{issuer}': a file that it names cannot be read") from None
 
 

@@ -6,6 +6,7 @@ Beyond DESIGN §8: limits on a grant that mints nothing are refused (they would 
 import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -61,6 +62,23 @@ def _checked_issuer(name: str) -> str:
     return name
 
 
+def _checked_address(url: str) -> str:
+    parts = urlsplit(url)  # raises ValueError for brackets that are no address
+    try:
+        port = parts.port
+    except ValueError:  # its own text quotes the value
+        raise ValueError("a port is from 1 to 65535") from None
+    if not parts.hostname or port == 0:
+        raise ValueError("an address has a host, and a port from 1 to 65535 or none")
+    return url
+
+
+def _checked_file_name(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("a file name is printable text")
+    return name
+
+
 def _positive(span: timedelta) -> timedelta:
     if span <= timedelta(0):
         raise ValueError("a span is longer than nothing")
@@ -86,16 +104,21 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-HttpsUrl = Annotated[str, Field(pattern=r"^https://[A-Za-z0-9.:\[\]-]{1,255}(/[!-~]{0,500})?$")]
+HttpsUrl = Annotated[
+    str,
+    Field(pattern=r"^https://[A-Za-z0-9.:\[\]-]{1,255}(/[!-~]{0,500})?$"),
+    AfterValidator(_checked_address),
+]
+FileName = Annotated[str, AfterValidator(_checked_file_name)]
 
 
 class JwksEntry(_Model):
     """Where an issuer's public keys come from: one file, or one address."""
 
-    file: str | None = None
+    file: Annotated[FileName, Field(min_length=1)] | None = None
     url: HttpsUrl | None = None
-    ca_file: str | None = None
-    token_file: str | None = None
+    ca_file: FileName | None = None
+    token_file: FileName | None = None
 
     @model_validator(mode="after")
     def _from_one_place(self) -> "JwksEntry":
@@ -110,8 +133,8 @@ class ApiServerEntry(_Model):
     """How to reach a cluster's API server; the defaults are what every pod has."""
 
     url: HttpsUrl = "https://kubernetes.default.svc"
-    ca_file: str = f"{_IN_CLUSTER}/ca.crt"
-    token_file: str = f"{_IN_CLUSTER}/token"
+    ca_file: FileName = f"{_IN_CLUSTER}/ca.crt"
+    token_file: FileName = f"{_IN_CLUSTER}/token"
 
 
 class TokenIssuerEntry(_Model):
@@ -140,7 +163,7 @@ class OidcEntry(TokenIssuerEntry):
 class BundleEntry(_Model):
     """Where a trust domain's authorities are: a file with certificates in PEM."""
 
-    file: str
+    file: Annotated[FileName, Field(min_length=1)]
 
 
 class SpiffeEntry(_Model):
