@@ -29,7 +29,7 @@ WORDS: dict[str, dict[str, Any]] = {
     "grants.0.callers.0: Value error, a caller begins with its issuer's name and ':'; a wildcard never crosses ':' or '/'": {
         "grants__0__callers__0": "*"
     },
-    "issuers.1.oidc.name: Value error, identities that begin with 'spiffe:' are those of trust domains": {
+    "issuers.1.oidc.name: Value error, 'spiffe:' and 'broker:' begin the identities of trust domains and of the broker itself": {
         "issuers__1__name": "spiffe"
     },
     "issuers.0.kubernetes.jwks: Value error, jwks has a file or a url": {"issuers__0__jwks": {}},
