@@ -90,19 +90,22 @@ def linked_to(
     sentinel_password_file: str = "",
     allow_evicting: bool = False,
     replicas: int = 0,
-    wait_millis: int = 200,
+    wait_millis: int = 1000,
 ) -> Iterator[RedisLink]:
-    """Connect a link to any kind of Redis, as the broker does, and close its connections at the end."""
+    """Connect a link to any kind of Redis, as the broker does, and close its connections at the end.
+
+    It waits longer for replicas than a broker does: on a busy machine they are slow to acknowledge.
+    """
+    wait = Wait(replicas, timedelta(milliseconds=wait_millis)) if replicas else None
     options = RedisOptions(
         url=url,
         username=username,
         password_file=password_file,
         ca_file=ca_file,
-        timeout=timedelta(milliseconds=450),
+        timeout=timedelta(milliseconds=450 + (wait_millis if wait else 0)),
         sentinel_password_file=sentinel_password_file,
         allow_evicting=allow_evicting,
     )
-    wait = Wait(replicas, timedelta(milliseconds=wait_millis)) if replicas else None
     link = RedisLink.connect(options, wait)
     try:
         yield link
