@@ -12,7 +12,7 @@ def exchange(port: int, sent: bytes) -> tuple[bytes, bool]:
 
     It is read until the server closes, or says no more after it has said something.
     """
-    received = b""
+    received = bytearray()
     with socket.create_connection(("127.0.0.1", port), timeout=_LONGEST_SECONDS) as connection:
         try:
             connection.sendall(sent)
@@ -20,10 +20,10 @@ def exchange(port: int, sent: bytes) -> tuple[bytes, bool]:
                 received += piece
                 connection.settimeout(_SILENCE_SECONDS)
         except TimeoutError:
-            return received, False
+            return bytes(received), False
         except ConnectionError:
             pass
-    return received, True
+    return bytes(received), True
 
 
 def statuses(received: bytes) -> list[int]:
