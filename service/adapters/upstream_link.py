@@ -105,7 +105,7 @@ class UpstreamResponse:
         """See ``ProxyResponse.chunks``."""
         try:
             yield from self._response.stream(_CHUNK_BYTES, decode_content=True)
-        except _NETWORK_ERRORS:
+        except (*_NETWORK_ERRORS, ValueError):  # of a chunk with a size below zero
             raise _failed(self._deadline) from None
         if self._deadline.missed:
             raise _timed_out()
@@ -135,7 +135,7 @@ class UpstreamResponse:
             return
         self._closed = True
         self._deadline.finish()
-        if self._complete and self._connection.is_connected:
+        if self._complete and _is_quiet(self._connection):
             self._idle.put(self._connection)
         else:
             self._response.close()
@@ -263,7 +263,7 @@ class _Idle:
                 return None
             # Readable while idle means closed, or sending what nobody asked for: neither is used again. One that was idle for
             # long may have been forgotten by something in between.
-            if connection.is_connected and time.monotonic() - since < _IDLE_SECONDS:
+            if _is_quiet(connection) and time.monotonic() - since < _IDLE_SECONDS:
                 return connection
             connection.close()
 
@@ -336,6 +336,12 @@ class _PlainConnection(_VettedMixin, HTTPConnection):
 
 class _SecureConnection(_VettedMixin, HTTPSConnection):
     """HTTPS."""
+
+
+def _is_quiet(connection: HTTPConnection) -> bool:
+    """Tell whether a connection is open and nothing came that nobody asked for; under TLS it may be decrypted already."""
+    sock = connection.sock
+    return connection.is_connected and not (isinstance(sock, ssl.SSLSocket) and sock.pending())
 
 
 def _failed(deadline: Deadline, error: Exception | None = None) -> UpstreamError:

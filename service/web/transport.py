@@ -17,6 +17,8 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 from service.core.errors import MalformedError
 
 _CHUNK_BYTES = 64 * 1024
+_LONGEST_BODY = 10**18 - 1
+"""Bytes. Beyond it servers disagree: one that counts in 64 bits may take 2^64 for nothing, and the body for another request."""
 _DER = 2  # as _ssl.ENCODING_DER
 
 
@@ -92,7 +94,7 @@ def streamed_body(request: Request) -> tuple[Iterator[bytes] | None, int | None]
         MalformedError: It is framed in a way that two servers could read differently.
     """
     codings = request.headers.get("Transfer-Encoding", "").strip().lower()
-    if codings not in ("", "chunked"):
+    if codings not in ("", "chunked") or (request.content_length or 0) > _LONGEST_BODY:
         raise _broken()
     if not codings and not request.content_length:
         return None, None

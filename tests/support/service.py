@@ -30,6 +30,13 @@ class Service:
         self.upstream("POST", "/_sandbox/reset", {})
         self.upstream("PATCH", "/_sandbox/behaviours", {"rate_limit_per_minute": 0})
 
+    def reset_switches(self, store_hash: str) -> None:
+        """Set every switch of the sandbox towards one store to what it is towards all."""
+        everything = self.upstream("GET", "/_sandbox/behaviours")
+        switches = {name: everything[name] for name in everything if name != "stores"}
+        own = {"store_hash": store_hash, **switches}
+        self.upstream("PATCH", "/_sandbox/behaviours", own)
+
     def upstream(self, method: str, path: str, body: Any = None) -> Any:
         """Make a request to the sandbox's control endpoints."""
         response = urllib3.request(method, self.stack.upstream_url + path, json=body)
