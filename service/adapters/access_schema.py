@@ -94,7 +94,12 @@ def _positive(span: timedelta) -> timedelta:
 
 
 Span = Annotated[timedelta, BeforeValidator(_parse_span), AfterValidator(_positive)]
-Rate = Annotated[int, BeforeValidator(_parse_rate)]
+Rate = Annotated[
+    int,
+    BeforeValidator(
+        _parse_rate, json_schema_input_type=Annotated[str, Field(pattern=f"^{_RATE.pattern}$")]
+    ),
+]
 Scope = Annotated[str, AfterValidator(checked_scope_entry)]
 ActionPattern = Annotated[str, AfterValidator(_checked_action)]
 CallerPattern = Annotated[
