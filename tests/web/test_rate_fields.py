@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 
+from service.core.policy import AccessGrant, Limits, Policy
+from tests.support.access import FakeAccess
 from tests.support.upstream import CannedResponse
-from tests.support.world import WORKER
+from tests.support.world import MINTER, OPERATOR, POLICY, WORKER
 from tests.web.answers import assert_problem, assert_retry_after
 from tests.web.calling import COMPANIES, Api
 
@@ -46,3 +48,23 @@ def test_a_refusal_is_a_problem_that_says_when_to_come_back(api: Api) -> None:
 def test_other_answers_say_nothing_of_it(api: Api) -> None:
     """Only what goes upstream takes from the budget."""
     assert "RateLimit" not in api.ask("GET", "/v1/stores").headers
+
+
+def test_a_grants_max_rate_is_shown_and_told_by_its_name(api: Api) -> None:
+    """Whoever mints sees it, and whoever reaches it learns that it is not the store's limit."""
+    limits = Limits(audiences=(WORKER,), max_rate=1)
+    slow = AccessGrant("slow", (MINTER,), ("*",), ("reference.mint",), limits)
+    reader = AccessGrant("reader", (OPERATOR,), ("*",), ("policy.read",))
+    api.access = FakeAccess(Policy((slow, reader, *POLICY.grants)))
+    minted = api.mint()
+    headers = {"Broker-Reference": minted["reference"]}
+
+    answers = [api.ask("GET", COMPANIES, WORKER, headers) for _ in range(2)]
+    asked = {"caller": MINTER, "action": "reference.mint", "store_hash": "abc123"}
+    explained = api.ask("POST", "/v1/policy/explain", json=asked | {"audience": WORKER})
+
+    assert minted["max_rate"] == explained.get_json()["terms"]["max_rate"] == 1
+    assert answers[0].headers["RateLimit"] == '"store";r=134;t=64'
+    assert_problem(answers[1], "rate_limited")
+    assert answers[1].headers["RateLimit"] == '"max_rate";r=0;t=64'
+    assert answers[1].headers["RateLimit-Policy"] == '"max_rate";q=1;w=60'
