@@ -102,7 +102,11 @@ def running_setting(folder: Path) -> Iterator[Setting]:
     access.write_text(
         _ACCESS.format(cluster=CLUSTER, company=COMPANY, folder=folder), encoding="utf-8"
     )
-    settings = {"BROKER_ACCESS_FILE": str(access), "WEB_CONCURRENCY": _WORKERS}
+    settings = {
+        "BROKER_ACCESS_FILE": str(access),
+        "BROKER_UPSTREAM_REQUESTS_PER_MINUTE": "1000000",
+        "WEB_CONCURRENCY": _WORKERS,
+    }
     with contextlib.ExitStack() as running:
         stack = running.enter_context(running_stack(folder, settings))
         client = running.enter_context(redis.Redis(port=stack.redis_port))

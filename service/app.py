@@ -96,7 +96,7 @@ def build_broker(settings: Settings) -> Broker:
     gate = Gate(audit, now)
     table, references_table, agreed = (
         RedisStores(link),
-        RedisReferences(link),
+        RedisReferences(link, settings.upstream_requests_per_minute),
         RedisMaintenance(link),
     )
     mounted = StoresDirectory(settings.stores_dir)

@@ -104,6 +104,15 @@ class Settings(BaseSettings):
     upstream_timeout_seconds: Annotated[
         float, Field(ge=1, le=300, description="For one whole exchange with the upstream.")
     ] = 30
+    upstream_requests_per_minute: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="What one store may be asked through the proxy in a minute."
+            " Lower it where others call the store's API past the broker.",
+        ),
+    ] = 150
     allow_insecure_upstream: Annotated[
         bool,
         Field(

@@ -71,6 +71,7 @@ def _grant(grant: GrantEntry) -> AccessGrant:
             max_ttl=limits.max_ttl,
             max_uses=limits.max_uses,
             requests=tuple(limits.requests),
+            max_rate=limits.max_rate,
         ),
     )
 

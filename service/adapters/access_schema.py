@@ -25,6 +25,7 @@ from service.core.wildcard import matches
 
 _IN_CLUSTER = "/var/run/secrets/kubernetes.io/serviceaccount"
 _SPAN = re.compile(r"([0-9]{1,7})(s|m|h)", re.ASCII)
+_RATE = re.compile(r"([1-9][0-9]{0,5})/m", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -37,6 +38,13 @@ def _parse_span(value: object) -> timedelta:
     if match is None:
         raise ValueError("a span is a number with s, m or h, such as 15m")
     return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+
+
+def _parse_rate(value: object) -> int:
+    match = _RATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("a rate is a number with /m, such as 60/m")
+    return int(match[1])
 
 
 def _checked_action(pattern: str) -> str:
@@ -86,6 +94,12 @@ def _positive(span: timedelta) -> timedelta:
 
 
 Span = Annotated[timedelta, BeforeValidator(_parse_span), AfterValidator(_positive)]
+Rate = Annotated[
+    int,
+    BeforeValidator(
+        _parse_rate, json_schema_input_type=Annotated[str, Field(pattern=f"^{_RATE.pattern}$")]
+    ),
+]
 Scope = Annotated[str, AfterValidator(checked_scope_entry)]
 ActionPattern = Annotated[str, AfterValidator(_checked_action)]
 CallerPattern = Annotated[
@@ -208,6 +222,13 @@ class LimitsEntry(_Model):
     max_ttl: Span = DEFAULT_TTL
     max_uses: Annotated[int, Field(ge=1, le=MAX_USES)] | None = None
     requests: list[Scope] = []
+    max_rate: Rate | None = None
+
+    @model_validator(mode="after")
+    def _only_the_proxy_has_a_rate(self) -> "LimitsEntry":
+        if self.max_rate is not None and "proxy" not in self.access:
+            raise ValueError("max_rate binds the proxy only; whoever redeems has the token")
+        return self
 
 
 class GrantEntry(_Model):

@@ -66,6 +66,12 @@ class Metrics:
             ["kind"],
             registry=registry,
         )
+        self._budget = Counter(
+            "b2b_broker_budget_refusals",
+            "Requests refused so that a limit on requests to the upstream holds, by kind.",
+            ["kind"],
+            registry=registry,
+        )
         self._reloads = Counter(
             "b2b_broker_access_reloads",
             "New versions of the access file, by whether they were taken.",
@@ -129,6 +135,10 @@ class Metrics:
     def reference(self, operation: str, outcome: str) -> None:
         """See ``Observer.reference``."""
         self._child(self._references, "references", operation, outcome).inc()
+
+    def budget_refusal(self, kind: str) -> None:
+        """See ``Observer.budget_refusal``."""
+        self._child(self._budget, "budget", kind).inc()
 
     def upstream_call(self, operation: str, outcome: str) -> None:
         """Count one of the broker's own calls to the upstream."""

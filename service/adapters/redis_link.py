@@ -30,7 +30,12 @@ from service.core.reference import PARTITIONS, partition_of
 Call = tuple[Sequence[str], Sequence[Argument]]
 """Keys and arguments."""
 
-_READS_REFERENCES = {"use", "look", "page"}
+_PRELUDES = {
+    "use": ("budget", "live"),
+    "lower": ("budget",),
+    "look": ("live",),
+    "page": ("live",),
+}
 _EFFECT_TRIES = 2
 _READ_TRIES = 3
 
@@ -66,9 +71,8 @@ class Script:
 
     def __init__(self, name: str) -> None:
         folder = files("service.adapters") / "lua"
-        source = (folder / f"{name}.lua").read_text("utf-8")
-        if name in _READS_REFERENCES:
-            source = (folder / "live.lua").read_text("utf-8") + source
+        parts = *_PRELUDES.get(name, ()), name
+        source = "".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
         self.source = source
         # Redis names scripts by SHA-1; nothing here relies on it being hard to forge.
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()

@@ -2,25 +2,29 @@
 
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
 from service.adapters.redis_link import PARTITION, RedisLink, Script, home
+from service.core.allowance import Allowance
+from service.core.budget import ENDPOINT_PER_MINUTE, PER_MINUTE
 from service.core.clock import to_millis
 from service.core.policy import Access
 from service.core.ports import Minted, Taken
 from service.core.reference import Accessor
 
 _MILLISECOND = timedelta(milliseconds=1)
-_MINUTE_MILLIS = 60_000
 _ACCESSOR_PREFIX = 6  # "cba_" and the partition
 
 
 class RedisReferences:
     """Stored references and the epochs that revoke many at once."""
 
-    def __init__(self, link: RedisLink) -> None:
+    def __init__(self, link: RedisLink, requests_per_minute: int = PER_MINUTE) -> None:
         self._link = link
+        self._limits = requests_per_minute, min(requests_per_minute, ENDPOINT_PER_MINUTE)
         self._mint = Script("mint")
         self._use = Script("use")
+        self._lower = Script("lower")
         self._look = Script("look")
         self._page = Script("page")
         self._revoke = Script("revoke")
@@ -59,18 +63,35 @@ class RedisReferences:
         access: Access,
         stores: tuple[str, ...],
         now: datetime,
+        endpoint: str = "",
     ) -> Taken:
         """See ``ReferenceTable.use``."""
         where = PARTITION[accessor.partition]
         member = _member(accessor)
-        minute = to_millis(now) // _MINUTE_MILLIS
         nonce = secrets.token_urlsafe(12)
+        limit, endpoint_limit = self._limits
         answer = self._link.run(
             self._use,
             [where.key("ref", member), where.epochs],
-            [where.prefix, identity, access, nonce, minute, member, *map(_lua_pattern, stores)],
+            [
+                where.prefix,
+                identity,
+                access,
+                nonce,
+                to_millis(now),
+                member,
+                limit,
+                endpoint,
+                endpoint_limit,
+                *map(_lua_pattern, stores),
+            ],
         )
         return _taken(*answer)
+
+    def lower(self, store_hash: str, pool: str, left: int, until: datetime, now: datetime) -> None:
+        """See ``ReferenceTable.lower``."""
+        arguments: list[str | int] = [pool, left, to_millis(until), to_millis(now)]
+        self._link.run(self._lower, [home(store_hash).key("budget", store_hash)], arguments)
 
     def look(self, accessor: Accessor) -> Taken:
         """See ``ReferenceTable.look``."""
@@ -139,5 +160,15 @@ def _lua_pattern(store_pattern: str) -> str:
     return f"^{store_pattern.replace('*', '[a-z0-9]*')}$"
 
 
-def _taken(verdict: bytes, reference: bytes | None = None, store: bytes | None = None) -> Taken:
-    return Taken(verdict.decode("ascii"), reference, store)  # type: ignore[arg-type]  # the scripts give only verdicts
+def _taken(
+    verdict: bytes,
+    reference: bytes | None = None,
+    store: bytes | None = None,
+    *allowance: Any,
+) -> Taken:
+    found = _allowance(*allowance) if allowance else None
+    return Taken(verdict.decode("ascii"), reference or None, store or None, found)  # type: ignore[arg-type]  # the scripts give only verdicts
+
+
+def _allowance(pool: bytes, quota: int, left: int, open_: int, millis: int) -> Allowance:
+    return Allowance(pool.decode("ascii"), quota, left, open_, timedelta(milliseconds=millis))

@@ -173,7 +173,8 @@ def _told(decision: Decision) -> str:
         return _shown(decision)
     uses = "any number of uses" if terms.max_uses is None else f"{terms.max_uses} uses"
     scope = ", ".join(terms.requests) or "every request"
-    return f"{_shown(decision)} ({terms.ttl.total_seconds():.0f} s, {uses}, {scope})"
+    rate = "" if terms.max_rate is None else f", {terms.max_rate}/m"
+    return f"{_shown(decision)} ({terms.ttl.total_seconds():.0f} s, {uses}{rate}, {scope})"
 
 
 def _callers(file: PolicyFile) -> set[str]:

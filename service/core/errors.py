@@ -6,6 +6,8 @@ class into an HTTP problem; no other place knows status codes.
 
 from datetime import timedelta
 
+from service.core.allowance import Allowance
+
 
 class BrokerError(Exception):
     """The family of all errors that the broker answers with.
@@ -34,6 +36,25 @@ class UnauthenticatedError(BrokerError):
 
 class TooManyFailuresError(BrokerError):
     """Too many proofs of identity from one source did not hold."""
+
+
+class RateLimitedError(BrokerError):
+    """A limit on requests through the proxy is reached, and the upstream was not asked.
+
+    Attributes:
+        allowance: The limit that is in the way.
+    """
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        reason: str = "",
+        retry_after: timedelta | None = None,
+        allowance: Allowance | None = None,
+    ) -> None:
+        super().__init__(detail, reason=reason, retry_after=retry_after)
+        self.allowance = allowance
 
 
 class ForbiddenError(BrokerError):

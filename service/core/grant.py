@@ -31,6 +31,19 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
+class MaxRate:
+    """A limit that the access file sets on requests through the proxy.
+
+    Attributes:
+        per_minute: How many, to one store.
+        under: The name of the access file's grant; all references that were minted under it for one audience count together.
+    """
+
+    per_minute: int
+    under: str
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """What a reference allows, to whom and until when.
 
@@ -43,6 +56,7 @@ class Grant:
         minted_by: Whose it was to give.
         minted_at: When; milliseconds.
         expires_at: Until when; milliseconds.
+        max_rate: How many requests a minute; None for no limit of its own, which is then left out of the bytes.
     """
 
     store_hash: str
@@ -53,14 +67,21 @@ class Grant:
     minted_by: str
     minted_at: datetime
     expires_at: datetime
+    max_rate: MaxRate | None = None
 
     def encode(self) -> bytes:
         """Return the canonical bytes."""
+        rate = self.max_rate
         return _encode(
             {
                 "access": self.access,
                 "audience": self.audience,
                 "expires_at": to_millis(self.expires_at),
+                **(
+                    {"max_rate": {"per_minute": rate.per_minute, "under": rate.under}}
+                    if rate
+                    else {}
+                ),
                 "max_uses": self.max_uses,
                 "minted_at": to_millis(self.minted_at),
                 "minted_by": self.minted_by,
@@ -73,6 +94,7 @@ class Grant:
     def decode(cls, body: bytes) -> "Grant":
         """Return the grant of canonical bytes whose MAC was verified."""
         fields = json.loads(body)
+        rate = fields.get("max_rate")
         return cls(
             store_hash=fields["store_hash"],
             audience=fields["audience"],
@@ -82,6 +104,7 @@ class Grant:
             minted_by=fields["minted_by"],
             minted_at=from_millis(fields["minted_at"]),
             expires_at=from_millis(fields["expires_at"]),
+            max_rate=MaxRate(rate["per_minute"], rate["under"]) if rate else None,
         )
 
 

@@ -46,6 +46,7 @@ class Limits:
         max_ttl: The longest life.
         max_uses: The most uses; None for no limit.
         requests: Request scope entries; empty means every request that the proxy forwards at all.
+        max_rate: Requests a minute that each audience may send through the proxy to one store; None for no limit of its own.
     """
 
     access: tuple[Access, ...] = ("proxy",)
@@ -53,6 +54,7 @@ class Limits:
     max_ttl: timedelta = DEFAULT_TTL
     max_uses: int | None = None
     requests: tuple[str, ...] = ()
+    max_rate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class MintTerms:
     ttl: timedelta
     max_uses: int | None
     requests: tuple[str, ...]
+    max_rate: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +212,9 @@ def _terms(limits: Limits, identity: str, ask: MintAsk) -> tuple[MintTerms | Non
     )
     if failed:
         return None, failed
-    scope = requests if ask.access == "proxy" else ()
-    return MintTerms(ask.access, audience, ttl, max_uses, scope), ""
+    if ask.access == "redeem":  # whoever has the token is bound by neither
+        return MintTerms(ask.access, audience, ttl, max_uses, ()), ""
+    return MintTerms(ask.access, audience, ttl, max_uses, requests, limits.max_rate), ""
 
 
 def _uses_allowed(limits: Limits, max_uses: int | None) -> bool:

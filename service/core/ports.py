@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
+from service.core.allowance import Allowance
 from service.core.audit import AuditEntry
 from service.core.caller import Caller
 from service.core.credential import Credential
@@ -44,6 +45,9 @@ class Observer(Protocol):
 
     def reference(self, operation: str, outcome: str) -> None:
         """A reference was minted, redeemed, used, or refused."""
+
+    def budget_refusal(self, kind: str) -> None:
+        """A request was refused so that a limit on requests to the upstream holds."""
 
     def issuing_paused(self, *, paused: bool) -> None:
         """Whether many refused credentials keep passwords from being sent."""
@@ -240,6 +244,10 @@ Verdict = Literal[
     "store_forbidden",
     "store_unknown",
     "store_not_active",
+    "budget",
+    "caller_share",
+    "max_rate",
+    "endpoint_budget",
 ]
 
 
@@ -251,11 +259,13 @@ class Taken:
         verdict: ``ok`` means that one use was taken; every other verdict took none.
         reference: The stored reference; not verified yet.
         store: The store's signed record; not verified yet.
+        allowance: For the proxy, the limit on requests that is nearest, or that is in the way.
     """
 
     verdict: Verdict
     reference: bytes | None = None
     store: bytes | None = None
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +302,12 @@ class ReferenceTable(Protocol):
         access: AccessKind,
         stores: tuple[str, ...],
         now: datetime,
+        endpoint: str = "",
     ) -> Taken:
         """Check existence, audience, access, stores and epochs, take one use, and return the stored reference and store.
+
+        For the proxy the use also takes one request of what the store, the endpoint and the grant have in a minute. Within any minute no
+        more are let through than that; no caller can have all of what the store or the endpoint has; a refusal takes no use.
 
         A use whose reply was lost is asked for again under the same nonce, so that it is never taken twice.
 
@@ -302,8 +316,12 @@ class ReferenceTable(Protocol):
             identity: Of the caller.
             access: How it is to be used.
             stores: Patterns of the stores for which policy lets the caller do this.
-            now: For ``last_used_at``.
+            now: For ``last_used_at``, and for what a minute is.
+            endpoint: The endpoint with a limit of its own that the request is for, if it is.
         """
+
+    def lower(self, store_hash: str, pool: str, left: int, until: datetime, now: datetime) -> None:
+        """Let no more than ``left`` requests of a pool through until then, because the upstream said so. Never raises a limit."""
 
     def look(self, accessor: Accessor) -> Taken:
         """Return the stored reference and whether it is live, taking no use."""

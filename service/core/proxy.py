@@ -1,7 +1,7 @@
 """The proxy: a request to the upstream with the store's token, made without the caller ever having the token.
 
-In order: read the target, take a use of the reference (which matches the request scope of the verified grant and records), set the
-headers, send once, and guard what comes back.
+In order: read the target, take a use of the reference and a request of the store's budget (which matches the request scope of the verified
+grant and records), set the headers, send once, learn what the upstream says of its limits, and guard what comes back.
 
 Source: DESIGN §9.
 """
@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import chain
 
+from service.core.allowance import Allowance
+from service.core.budget import endpoint_of, said_less
 from service.core.errors import BrokerError, TokenLeakError, TokenRejectedError
 from service.core.gate import About, Call, Gate
 from service.core.grant import Grant
@@ -55,11 +57,19 @@ class Incoming:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back to the caller. ``body`` is read to its end, or closed if it has ``close``."""
+    """What goes back to the caller.
+
+    Attributes:
+        status: Of the upstream.
+        headers: Of the upstream, those that pass.
+        body: Read to its end, or closed if it has ``close``.
+        allowance: What the caller may still ask of the upstream.
+    """
 
     status: int
     headers: list[tuple[str, str]]
     body: Iterator[bytes]
+    allowance: Allowance | None = None
 
 
 class Proxy:
@@ -85,6 +95,7 @@ class Proxy:
         Raises:
             AmbiguousTargetError, NeverProxiedError, ScopeError: The request is not one to forward.
             ReferenceInvalidError: Whatever is wrong with the reference.
+            RateLimitedError: The minute's requests to the upstream are spent, or this caller's part of them.
             UpstreamError: The upstream did not answer usably.
             TokenLeakError: Its answer contains the token.
             TokenRejectedError: It rejects the token itself, and the request cannot be sent again with another one.
@@ -95,7 +106,11 @@ class Proxy:
             self._gate.record(call, About("reference.use"), "denied", error.reason)
             raise
         use = self._references.use(
-            call, reference, "proxy", lambda grant: _in_scope(grant, request.method, target)
+            call,
+            reference,
+            "proxy",
+            lambda grant: _in_scope(grant, request.method, target),
+            endpoint_of(request.method, target.segments),
         )
         answer, head = self._exchange(call, use, target, request)
         if not token_suspected(answer.status, head, use.token.style):
@@ -134,10 +149,17 @@ class Proxy:
             )
         )
         try:
+            self._learn(use, response)
             return self._guarded(call, use, response)
         except BaseException:
             response.close()
             raise
+
+    def _learn(self, use: Use, response: ProxyResponse) -> None:
+        if use.allowance is not None:
+            said = said_less(response.status, response.headers, use.allowance)
+            if said is not None:
+                self._references.lower(use, said)
 
     def _guarded(self, call: Call, use: Use, response: ProxyResponse) -> tuple[Answer, bytes]:
         tokens = (use.token.secret, *use.token.others)
@@ -153,10 +175,10 @@ class Proxy:
         head = _head(first)
         if complete:
             response.close()
-            return Answer(response.status, headers, iter(first)), head
+            return Answer(response.status, headers, iter(first), use.allowance), head
         leaked = functools.partial(self._leaked, call, use)
         rest = _Rest(response, chain(first, chunks), leaked)
-        return Answer(response.status, headers, rest), head
+        return Answer(response.status, headers, rest, use.allowance), head
 
     def _leaked(self, call: Call, use: Use, error: TokenLeakError) -> None:
         self._observer.security_event(error.reason)

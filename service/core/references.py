@@ -10,23 +10,28 @@ The order within each use, from DESIGN §4; the numbers stand at the code:
  6. open the token and release it, once
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
+from service.core.allowance import Allowance
+from service.core.budget import Said
 from service.core.clock import Clock
 from service.core.errors import (
     AccessorUnknownError,
     ForbiddenError,
     IntegrityError,
+    RateLimitedError,
     ReferenceInvalidError,
     ScopeError,
+    StorageError,
     StoreNotActiveError,
     StoreUnknownError,
 )
 from service.core.gate import About, Call, Gate
-from service.core.grant import Grant, signed_grant, uses_field, verified_reference
+from service.core.grant import Grant, MaxRate, signed_grant, uses_field, verified_reference
 from service.core.keyring import Keyring
 from service.core.lifecycle import StoredStatus
 from service.core.policy import ANY_STORE, Access, MintAsk, MintTerms
@@ -39,6 +44,12 @@ from service.core.token_cache import TokenCache
 _MINT_OUTCOMES = {"ok", "store_unknown", *get_args(StoredStatus)}
 # Verdicts that only somebody other than the rightful holder causes.
 _SUSPICIOUS = {"wrong_caller", "used_up", "altered"}
+_BUDGET_TEXTS = {
+    "budget": "The store's requests of this minute are spent.",
+    "caller_share": "What is left of this minute is for other callers.",
+    "max_rate": "The requests of this minute that the grant allows are spent.",
+    "endpoint_budget": "The endpoint's requests of this minute are spent.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +69,13 @@ class Use:
         accessor: Of the reference.
         grant: Verified.
         token: The store's, opened.
+        allowance: Of requests to the upstream, for the proxy.
     """
 
     accessor: Accessor
     grant: Grant
     token: ActiveToken
+    allowance: Allowance | None = None
 
     @property
     def headers(self) -> dict[str, Secret]:
@@ -116,7 +129,7 @@ class References:
         reference = new_reference(store_hash)
         accessor = accessor_of(reference)
         about = About(about.action, store_hash, accessor.text, subject=terms.audience)
-        grant = _grant(store_hash, call.caller.identity, terms, now)
+        grant = _grant(store_hash, call.caller.identity, terms, decision.grant, now)
         minted = Minted(
             accessor=accessor,
             store_hash=store_hash,
@@ -138,7 +151,12 @@ class References:
         return MintedReference(reference, accessor, grant)
 
     def use(
-        self, call: Call, reference: Secret, access: Access, within: Callable[[Grant], bool]
+        self,
+        call: Call,
+        reference: Secret,
+        access: Access,
+        within: Callable[[Grant], bool],
+        endpoint: str = "",
     ) -> Use:
         """Take one use of a reference and open its token.
 
@@ -147,12 +165,14 @@ class References:
             reference: What they hold.
             access: How they want to use it.
             within: Tells whether the request lies within the verified grant's request scope.
+            endpoint: The upstream's endpoint with a limit of its own that is asked for, if it is.
 
         Raises:
             ReferenceInvalidError: Whatever is wrong with the reference.
             ForbiddenError: Policy does not let the caller redeem.
             ScopeError: The request is outside the reference's request scope.
             StoreNotActiveError: The store has no usable token.
+            RateLimitedError: The minute's requests to the upstream are spent, or this caller's part of them.
         """
         action = "reference.redeem" if access == "redeem" else "reference.use"
         stores = self._stores_for(call, action)  # 2
@@ -162,7 +182,7 @@ class References:
             self._refuse(call, About(action), error.reason)
             raise
         keyring, now = self._keyring(), self._clock()
-        taken = self._table.use(accessor, call.caller.identity, access, stores, now)  # 3
+        taken = self._table.use(accessor, call.caller.identity, access, stores, now, endpoint)  # 3
         about = About(action, accessor=accessor.text)
         try:
             grant = self._verified(call, about, keyring, accessor, taken)  # 4
@@ -179,6 +199,15 @@ class References:
         self._gate.record(call, about, "allowed")  # 5
         self._observer.reference(action.partition(".")[2], "ok")
         return self._release(call, about, keyring, accessor, grant, taken)  # 6
+
+    def lower(self, use: Use, said: Said) -> None:
+        """Believe the upstream that less is left of what a use took from. What cannot be written now is learned from a later answer."""
+        now = self._clock()
+        if use.allowance is not None:
+            with contextlib.suppress(StorageError):
+                self._table.lower(
+                    use.grant.store_hash, use.allowance.pool, said.left, now + said.span, now
+                )
 
     def introspect(self, call: Call, reference: Secret) -> KnownReference | None:
         """Return what a reference stands for, or None if it is not live or not the caller's to know.
@@ -330,14 +359,22 @@ class References:
             self._observer.security_event(error.reason)
             self._gate.record(call, about, "failed", error.reason)
             raise StoreNotActiveError("The store is quarantined.", reason="quarantined") from None
-        return Use(accessor, grant, token)
+        return Use(accessor, grant, token, taken.allowance)
 
     def _refusal(
         self, call: Call, about: About, taken: Taken
-    ) -> ReferenceInvalidError | ForbiddenError | StoreNotActiveError:
+    ) -> ReferenceInvalidError | ForbiddenError | StoreNotActiveError | RateLimitedError:
         self._refuse(call, about, taken.verdict)
         if taken.verdict in _SUSPICIOUS:
             self._observer.security_event(taken.verdict)
+        if taken.verdict in _BUDGET_TEXTS:
+            self._observer.budget_refusal(taken.verdict)
+            return RateLimitedError(
+                _BUDGET_TEXTS[taken.verdict],
+                reason=taken.verdict,
+                retry_after=taken.allowance.wait if taken.allowance else None,
+                allowance=taken.allowance,
+            )
         if taken.verdict == "store_forbidden":
             return ForbiddenError("Policy does not allow this.", reason="stores")
         if taken.verdict == "store_not_active":
@@ -374,7 +411,7 @@ class References:
         return About(action, known.grant.store_hash, known.accessor.text)
 
 
-def _grant(store_hash: str, minted_by: str, terms: MintTerms, now: datetime) -> Grant:
+def _grant(store_hash: str, minted_by: str, terms: MintTerms, under: str, now: datetime) -> Grant:
     return Grant(
         store_hash=store_hash,
         audience=terms.audience,
@@ -384,6 +421,7 @@ def _grant(store_hash: str, minted_by: str, terms: MintTerms, now: datetime) -> 
         minted_by=minted_by,
         minted_at=now,
         expires_at=now + terms.ttl,
+        max_rate=None if terms.max_rate is None else MaxRate(terms.max_rate, under),
     )
 
 

@@ -258,6 +258,10 @@ class GrantFields(Document):
         list[str], Field(description="Empty: every request that the proxy forwards.")
     ]
     max_uses: Annotated[int | None, Field(description="Null: no limit.")]
+    max_rate: Annotated[
+        int | None,
+        Field(description="Requests a minute through the proxy; null: no limit of its own."),
+    ]
     expires_at: Time
 
 
@@ -402,6 +406,10 @@ class TermsDocument(Document):
     audience: str
     ttl_seconds: int
     max_uses: int | None
+    max_rate: Annotated[
+        int | None,
+        Field(description="Requests a minute through the proxy; null: no limit of its own."),
+    ]
     requests: list[str]
 
 

@@ -43,6 +43,7 @@ def _shown(terms: MintTerms | None) -> TermsDocument | None:
         audience=terms.audience,
         ttl_seconds=int(terms.ttl.total_seconds()),
         max_uses=terms.max_uses,
+        max_rate=terms.max_rate,
         requests=list(terms.requests),
     )
 

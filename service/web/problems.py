@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from service.core import errors
 from service.core.errors import BrokerError
+from service.web.rate_fields import add_rate_fields
 from service.web.visit import Visit
 
 TYPE = "urn:b2b-broker:problem:"
@@ -43,6 +44,7 @@ PROBLEMS: dict[type[BrokerError], Problem] = {
     errors.AmbiguousTargetError: Problem("ambiguous_target", 400, "Ambiguous target"),
     errors.UnauthenticatedError: Problem("unauthenticated", 401, "Not authenticated"),
     errors.TooManyFailuresError: Problem("too_many_failures", 429, "Slow down"),
+    errors.RateLimitedError: Problem("rate_limited", 429, "Slow down"),
     errors.ForbiddenError: Problem("forbidden", 403, "Not allowed"),
     errors.NeverProxiedError: Problem("never_proxied", 403, "Never forwarded"),
     errors.ScopeError: Problem("outside_request_scope", 403, "Outside the request scope"),
@@ -132,6 +134,8 @@ def answer_broker_error(visit: Visit, error: BrokerError) -> Response:
     if error.retry_after is not None:
         seconds = max(1, math.ceil(error.retry_after.total_seconds()))
         response.headers["Retry-After"] = str(seconds)
+    if isinstance(error, errors.RateLimitedError) and error.allowance is not None:
+        add_rate_fields(response.headers, error.allowance)
     if isinstance(error, errors.UnauthenticatedError):
         response.headers["WWW-Authenticate"] = 'Bearer realm="b2b-broker"'
     return response

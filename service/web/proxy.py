@@ -12,6 +12,7 @@ from service.core.scope import METHODS
 from service.core.secret import Secret
 from service.web.operations import Edge
 from service.web.problems import PROXY_NAME
+from service.web.rate_fields import add_rate_fields
 from service.web.transport import client_gone, raw_target, streamed_body
 
 NAME = "proxy"
@@ -54,6 +55,8 @@ def forward(edge: Edge, call: Call, request: Request) -> Response:
         body.close()
         raise
     response.headers["Proxy-Status"] = f"{PROXY_NAME}; received-status={answer.status}"
+    if answer.allowance is not None:
+        add_rate_fields(response.headers, answer.allowance)
     return response
 
 

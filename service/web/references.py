@@ -122,6 +122,7 @@ def _grant_fields(accessor: Accessor, grant: Grant) -> dict[str, Any]:
         "access": grant.access,
         "requests": list(grant.requests),
         "max_uses": grant.max_uses,
+        "max_rate": None if grant.max_rate is None else grant.max_rate.per_minute,
         "expires_at": grant.expires_at,
     }
 

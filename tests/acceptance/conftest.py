@@ -11,8 +11,9 @@ from tests.support.service import Service
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Valkey, sandbox and a broker with two worker processes."""
-    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+    """Valkey, sandbox and a broker with two worker processes, and with a budget that no test reaches by accident."""
+    settings = {"BROKER_UPSTREAM_REQUESTS_PER_MINUTE": "1000000"}
+    with running_stack(tmp_path_factory.mktemp("stack"), settings) as running:
         yield running
 
 

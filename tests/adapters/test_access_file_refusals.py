@@ -125,6 +125,12 @@ FAULTS: dict[str, tuple[Edit, str]] = {
     "no uses": (lambda d: d["grants"][0]["limits"].update(max_uses=0), "limits.max_uses: "),
     "uses true": (lambda d: d["grants"][0]["limits"].update(max_uses=True), "limits.max_uses: "),
     "too many uses": (lambda d: d["grants"][0]["limits"].update(max_uses=10**6 + 1), "max_uses: "),
+    "rate a number": (lambda d: d["grants"][0]["limits"].update(max_rate=60), "limits.max_rate: "),
+    "rate of hours": (lambda d: d["grants"][0]["limits"].update(max_rate="9/h"), "max_rate: "),
+    "rate of who redeems": (
+        lambda d: d["grants"][0]["limits"].update(max_rate="60/m", access=["redeem"]),
+        "limits: Value error, max_rate binds the proxy only",
+    ),
     "another access": (
         lambda d: d["grants"][0]["limits"].update(access=["x"]),
         "limits.access.0: ",

@@ -35,6 +35,7 @@ grants:
       audiences: ["k8s:commerce/order-worker", "k8s:batch/*"]
       max_ttl: 15m
       max_uses: 100
+      max_rate: 60/m
       requests: ["GET /api/v3/io/companies/**", "POST /api/v3/io/orders"]
   - name: operators
     callers: ["corp:ops-*"]
@@ -67,6 +68,7 @@ def test_each_grant_is_taken_as_it_is_written() -> None:
                 max_ttl=timedelta(minutes=15),
                 max_uses=100,
                 requests=("GET /api/v3/io/companies/**", "POST /api/v3/io/orders"),
+                max_rate=60,
             ),
         ),
         AccessGrant("operators", ("corp:ops-*",), ("*",), ("store.*",), Limits()),

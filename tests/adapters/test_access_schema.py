@@ -103,6 +103,7 @@ EDGES: dict[str, Edge] = {
     "grants__0__limits__audiences__0": PATTERN,
     "grants__0__limits__max_ttl": SPAN,
     "grants__0__limits__max_uses": ([1, 1_000_000, None], [0, -1, 1_000_001, 1.0, "1"]),
+    "grants__0__limits__max_rate": (["1/m", "999999/m", None], ["0/m", "60", "60/s", "060/m", 60]),
     "grants__0__limits__requests__0": SCOPE,
     "tests": ([[]], [None]),
     "tests__0__caller": IDENTITY,

@@ -120,7 +120,10 @@ def test_what_is_left_out_has_its_default() -> None:
     keys = {"file": None, "url": URL, "ca_file": None, "token_file": None}
     assert values["issuers"][0]["jwks"] == keys
     limits = {"access": ["proxy"], "audiences": [], "max_ttl": span, "max_uses": None}
-    assert [grant["limits"] for grant in values["grants"]] == [limits | {"requests": []}, None]
+    assert [grant["limits"] for grant in values["grants"]] == [
+        limits | {"requests": [], "max_rate": None},
+        None,
+    ]
     ask = {"access": "proxy", "audience": None, "ttl": None, "max_uses": None, "requests": None}
     assert values["tests"][0]["with"] == ask
 

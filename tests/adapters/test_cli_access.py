@@ -106,6 +106,7 @@ def test_two_files_with_the_same_grants_differ_in_no_decision(file: Path) -> Non
     [
         ('["corp:ops-*"]', '["corp:admin-*"]', "corp:ops-* store.write *: allowed"),
         ("max_ttl: 15m", "max_ttl: 1m", "(300 s, any number of uses"),
+        ("max_ttl: 15m", "max_ttl: 15m\n      max_rate: 60/m", "any number of uses, 60/m, GET"),
         (
             "access: [proxy, redeem]",
             "access: [proxy]",
@@ -142,6 +143,13 @@ def test_the_exported_schema_accepts_what_the_broker_accepts(file: Path, tmp_pat
     document = yaml.safe_load(file.read_text("utf-8"))
 
     jsonschema.validate(document, schema)
+    limits = next(grant["limits"] for grant in document["grants"] if "limits" in grant)
+    limits["max_rate"] = "60/m"
+    jsonschema.validate(document, schema)
+    limits["max_rate"] = "60"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, schema)
+    del limits["max_rate"]
     document["grants"][0]["callerz"] = []
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(document, schema)

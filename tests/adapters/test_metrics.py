@@ -27,6 +27,7 @@ def test_everything_counted_is_shown() -> None:
     metrics.store_issued("issued")
     metrics.reference("mint", "ok")
     metrics.reference("mint", "ok")
+    metrics.budget_refusal("caller_share")
     metrics.upstream_call("check", "token_rejected")
     metrics.request("/v1/stores", "GET", 200, 0.003)
     metrics.request("/v1/stores", "GET", 404, 7.0)
@@ -37,6 +38,7 @@ def test_everything_counted_is_shown() -> None:
         'b2b_broker_security_events_total{kind="wrong_caller"} 1.0',
         'b2b_broker_store_issues_total{outcome="issued"} 1.0',
         'b2b_broker_references_total{operation="mint",outcome="ok"} 2.0',
+        'b2b_broker_budget_refusals_total{kind="caller_share"} 1.0',
         'b2b_broker_upstream_calls_total{operation="check",outcome="token_rejected"} 1.0',
         'b2b_broker_http_requests_total{method="GET",route="/v1/stores",status="404"} 1.0',
         'b2b_broker_http_request_duration_seconds_bucket{le="0.005",route="/v1/stores"} 1.0',

@@ -177,6 +177,9 @@ def test_the_same_nonce_takes_one_use_and_gives_the_same_answer(
         "the-same-nonce-1",
         1,
         member,
+        150,
+        "",
+        15,
         "^[a-z0-9]*$",
     ]
 
@@ -195,7 +198,7 @@ def test_another_callers_nonce_does_not_revive_a_used_up_reference(
     accessor = mint(references, minted(max_uses=1))
     where, member = home(STORE), accessor.text[6:]
     keys = [where.key("ref", member), where.epochs]
-    rest: list[str | int] = ["the-same-nonce-1", 1, member, "^[a-z0-9]*$"]
+    rest: list[str | int] = ["the-same-nonce-1", 1, member, 150, "", 15, "^[a-z0-9]*$"]
     link.run(Script("use"), keys, [where.prefix, WORKER, "proxy", *rest])
 
     answer = link.run(Script("use"), keys, [where.prefix, "k8s:other/one", "proxy", *rest])

@@ -1,5 +1,6 @@
 """Stored references: the grant under its MAC, and the counter that is checked against it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from service.core.grant import (
     NO_CLAIM,
     UNLIMITED,
     Grant,
+    MaxRate,
     StoredReference,
     signed_grant,
     uses_field,
@@ -64,6 +66,18 @@ def test_a_reference_stored_by_the_first_release_is_read_and_still_written_so() 
     """The stored format is frozen, in both directions."""
     assert verified_reference(keyring(), INSTANCE, accessor(), FROZEN) == StoredReference(GRANT, 5)
     assert stored(uses_field(5)) == FROZEN
+
+
+def test_a_rate_is_signed_with_the_grant_and_left_out_where_there_is_none() -> None:
+    """Grants from before it read as they were written; the place and the spelling are frozen."""
+    limited = replace(GRANT, max_rate=MaxRate(60, "order-sync mints"))
+
+    body = limited.encode()
+
+    assert b',"max_rate":{"per_minute":60,"under":"order-sync mints"},"max_uses":5,' in body
+    assert b"max_rate" not in GRANT.encode()
+    assert (Grant.decode(body), Grant.decode(GRANT.encode())) == (limited, GRANT)
+    assert reason_of(stored("0000005", limited).replace(b"60", b"90")) == "mac_mismatch"
 
 
 @given(

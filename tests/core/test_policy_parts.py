@@ -41,6 +41,7 @@ def test_a_grant_that_says_nothing_of_limits_gives_little() -> None:
         max_ttl=timedelta(minutes=5),
         max_uses=None,
         requests=(),
+        max_rate=None,
     )
 
 

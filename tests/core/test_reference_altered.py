@@ -190,9 +190,10 @@ def test_a_grant_that_redis_misread_is_refused(ready: World) -> None:
             access: Access,
             stores: tuple[str, ...],
             now: datetime,
+            endpoint: str = "",
         ) -> Taken:
             """See ``ReferenceTable.use``."""
-            del accessor, identity, access, stores, now
+            del accessor, identity, access, stores, now, endpoint
             return taken
 
     ready.references._table = Lying(ready.link)

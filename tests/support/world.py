@@ -112,6 +112,10 @@ class CountingObserver:
         """See ``Observer.reference``."""
         self.counts["reference", operation, outcome] += 1
 
+    def budget_refusal(self, kind: str) -> None:
+        """See ``Observer.budget_refusal``."""
+        self.counts["budget", kind] += 1
+
     def issuing_paused(self, *, paused: bool) -> None:
         """See ``Observer.issuing_paused``."""
         self.paused = paused

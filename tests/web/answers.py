@@ -14,6 +14,7 @@ PROBLEMS = {
     "ambiguous_target": (400, "Ambiguous target"),
     "unauthenticated": (401, "Not authenticated"),
     "too_many_failures": (429, "Slow down"),
+    "rate_limited": (429, "Slow down"),
     "credential_needed": (409, "Credential needed"),
     "token_rejected": (503, "Token rejected by the upstream"),
     "issuing_paused": (503, "Issuing paused"),

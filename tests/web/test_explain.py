@@ -42,6 +42,7 @@ def test_an_allowed_mint_is_explained_with_its_grant_and_its_terms(reader: Api) 
             "audience": WORKER,
             "ttl_seconds": 300,
             "max_uses": None,
+            "max_rate": None,
             "requests": ["GET /api/v3/io/companies/**", "POST /api/v3/io/orders"],
         },
         "policy": reader.access.policy.digest,

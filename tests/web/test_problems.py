@@ -17,6 +17,7 @@ NAMES = {
     errors.AmbiguousTargetError: "ambiguous_target",
     errors.UnauthenticatedError: "unauthenticated",
     errors.TooManyFailuresError: "too_many_failures",
+    errors.RateLimitedError: "rate_limited",
     errors.CredentialNeededError: "credential_needed",
     errors.TokenRejectedError: "token_rejected",
     errors.IssuingPausedError: "issuing_paused",

@@ -9,7 +9,16 @@ from tests.support.world import MINTER, OPERATOR, STORE, WORKER
 from tests.web.answers import assert_problem
 from tests.web.calling import BASE_URL, CREDENTIAL, Api
 
-GRANT = {"accessor", "store_hash", "audience", "access", "requests", "max_uses", "expires_at"}
+GRANT = {
+    "accessor",
+    "store_hash",
+    "audience",
+    "access",
+    "requests",
+    "max_uses",
+    "max_rate",
+    "expires_at",
+}
 KNOWN = GRANT | {"uses_left", "minted_by", "minted_at"}
 
 
@@ -29,6 +38,7 @@ def test_minting_answers_201_with_the_reference_and_its_grant(api: Api) -> None:
         "access": "proxy",
         "requests": ["GET /api/v3/io/companies/**", "POST /api/v3/io/orders"],
         "max_uses": None,
+        "max_rate": None,
         "expires_at": "2026-11-23T12:05:00.000Z",
     }
 
