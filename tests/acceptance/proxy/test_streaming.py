@@ -29,7 +29,7 @@ def fresh(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     """A broker with one worker that has done nothing yet, so that its peak is that of the test."""
     folder = tmp_path_factory.mktemp("fresh")
     with another_broker(stack, folder, {"WEB_CONCURRENCY": "1"}) as service:
-        service.reset_upstream()
+        service.upstream("PATCH", "/_sandbox/behaviours", {"rate_limit_per_minute": 0})
         yield service
 
 
