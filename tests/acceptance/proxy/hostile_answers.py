@@ -14,7 +14,7 @@ from tests.acceptance.proxy.puppet import FINE, TOKEN, Play, drip, sending, sile
 from tests.support.wire import Wire, answer
 
 _TOKEN = TOKEN.encode()
-_PAD = b"x" * 400_000
+_PAD = b"x" * 450_000
 """More than is looked at before the first byte leaves."""
 
 
