@@ -37,9 +37,9 @@ def wide(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         yield service
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def wide_store(wide: Service) -> str:
-    """A store that is registered with it."""
+    """A store that is registered with it; the tests of another module may make the upstream forget its stores."""
     return wide.active_store()
 
 

@@ -14,7 +14,7 @@ from tests.acceptance.proxy.puppet import FINE, TOKEN, Play, drip, sending, sile
 from tests.support.wire import Wire, answer
 
 _TOKEN = TOKEN.encode()
-_PAD = b"x" * 400_000
+_PAD = b"x" * 450_000
 """More than is looked at before the first byte leaves."""
 
 
@@ -72,6 +72,9 @@ def leaks() -> Iterator[Answered]:
         yield _leak(name, answer(b"a " + form + b" b"))
         yield _leak(f"{name}, byte by byte", chunked(*(form[i : i + 1] for i in range(len(form)))))
         yield _leak(f"{name}, late", answer(_PAD + form + b" b"), late=True)
+        half = len(form) // 2
+        halves = chunked(_PAD + form[:half], form[half:] + _PAD)
+        yield _leak(f"{name}, late, in halves", halves, late=True)
     yield _leak("gzip", _encoded(gzip.compress(_TOKEN), "gzip"))
     yield _leak("deflate", _encoded(zlib.compress(_TOKEN), "deflate"))
     yield _leak("a header", answer(b"{}", "200 OK", f"X-A: {TOKEN}"))

@@ -2,6 +2,7 @@
 
 import contextlib
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +53,16 @@ def sending(*pieces: bytes, then: Play = done) -> Play:
 
 
 class Puppet:
-    """The upstream. It answers the broker's own checks of a token, and gives every other request to ``play``."""
+    """The upstream. It answers the broker's own checks of a token, and gives every other request to ``play``.
+
+    It reads only while ``reading`` is set.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.authority = Authority(folder)
         self.play: Play = sending(FINE)
+        self.reading = threading.Event()
+        self.reading.set()
         self._good = self.authority.server("localhost")
         self.tls = _context(self._good)
         self.tls.sni_callback = self._choose
@@ -68,7 +74,7 @@ class Puppet:
 
     def script(self, wire: Wire, server: ScriptedServer) -> None:
         """Serve one connection."""
-        while request := wire.read_request():
+        while self.reading.wait(20) and (request := wire.read_request()):
             if request.startswith(_CHECK):
                 wire.send(FINE)
                 continue

@@ -18,6 +18,9 @@ from tests.support.service import Service
 TARGETS = tuple(hostile_targets(seed=20_26, number=5_200))
 THREADS = 4
 
+OWN = ("/api/io/auth/backend", "/api/io/backend/tokens", "/api/v3/io/companies?limit=1&offset=0")
+"""What the broker asks for itself."""
+
 
 def test_no_hostile_target_leads_out_of_the_room(open_door: Service, wide_store: str) -> None:
     """None is answered 5xx, none reaches anything else upstream, and what was answered from there was asked for exactly so."""
@@ -82,6 +85,9 @@ def _recorded(service: Service, store_hash: str) -> dict[int, list[dict[str, Any
     found: dict[int, list[dict[str, Any]]] = {}
     for row in rows:
         if row["store_hash"] in (store_hash, None):
-            (name,) = [value for name, value in row["headers"] if name == "X-Request-Id"]
+            names = [value for name, value in row["headers"] if name == "X-Request-Id"]
+            if not names and row["target"].startswith(OWN):
+                continue  # the broker looks after stores of other tests meanwhile; what it forwards always has an id
+            (name,) = names
             found.setdefault(int(name.removeprefix("n-")), []).append(row)
     return found

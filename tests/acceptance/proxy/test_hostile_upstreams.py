@@ -54,7 +54,7 @@ def test_a_hostile_answer_comes_to_what_it_must(hall: Theatre, row: Answered) ->
     head, _, body = received.partition(b"\r\n\r\n")
     assert (json.loads(body)["type"].rpartition(":")[2] if row.kind else "") == row.kind
     if not row.status:
-        assert len(body) < _length(head), "it was cut short"
+        assert _is_cut_short(head, body)
     assert not shows_token(received)
     assert statuses(hall.ask(sending(FINE))) == [200]
 
@@ -136,6 +136,16 @@ def test_an_upstream_at_an_address_that_is_not_global_is_not_connected_to(
     assert hall.server.connections == before
 
 
+@pytest.mark.xfail(reason="urllib3 takes the end of the bytes for the end of what was compressed")
+def test_half_of_a_compressed_answer_is_no_answer(hall: Theatre) -> None:
+    """Its length is right and its content breaks off, which the caller cannot see once it is decoded."""
+    half = gzip.compress(bytes(range(256)) * 99)[:200]
+
+    received = hall.ask(sending(answer(half, "200 OK", "Content-Encoding: gzip")))
+
+    assert statuses(received) == [502]
+
+
 def test_bombs_do_not_fill_the_memory(hall: Theatre) -> None:
     """A compressed answer that grows a thousandfold, and one without an end, go through in pieces or not at all."""
     hall.ask(sending(FINE))
@@ -171,6 +181,7 @@ def shows_token(received: bytes) -> bool:
     return any(needle in reading for needle in (TOKEN, *needles) for reading in readings)
 
 
-def _length(head: bytes) -> int:
-    (line,) = [line for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")]
-    return int(line.partition(b":")[2])
+def _is_cut_short(head: bytes, body: bytes) -> bool:
+    lines = [line.lower().partition(b": ") for line in head.split(b"\r\n")]
+    lengths = [int(value) for name, _, value in lines if name == b"content-length"]
+    return len(body) < lengths[0] if lengths else not body.endswith(b"0\r\n\r\n")
