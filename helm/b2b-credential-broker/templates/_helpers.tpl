@@ -170,6 +170,9 @@ seccompProfile:
 {{- if and $v.access.existingConfigMap (or $v.access.issuers $v.access.grants $v.access.tests $v.access.files) -}}
 {{- fail "access: existingConfigMap replaces issuers, grants, tests and files; give one or the other" -}}
 {{- end -}}
+{{- if hasKey $v.access.files "access.yaml" -}}
+{{- fail "access.files: access.yaml is made of issuers, grants and tests" -}}
+{{- end -}}
 {{- if and $v.autoscaling.enabled (gt (int $v.autoscaling.minReplicas) (int $v.autoscaling.maxReplicas)) -}}
 {{- fail "autoscaling.minReplicas: is at most maxReplicas" -}}
 {{- end -}}
