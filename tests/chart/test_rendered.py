@@ -9,7 +9,7 @@ import yaml
 
 from service.adapters.access_schema import parse_document
 from service.setting_forms import redis_url
-from service.settings import environment_names
+from service.settings import Settings, environment_names
 from tests.support.chart import (
     CHART,
     KUBERNETES,
@@ -21,7 +21,10 @@ from tests.support.chart import (
     one,
     pods,
     render,
+    run,
 )
+
+OPERATORS = ("monitoring.coreos.com/", "cert-manager.io/")
 
 ADMITTED_VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "projected"} | {
     "image",
@@ -61,6 +64,22 @@ def test_it_renders_the_same_for_the_last_three_minor_versions(
     assert manifests == render(values)
 
 
+@pytest.mark.parametrize("kubernetes", KUBERNETES)
+@every_file
+def test_kubernetes_knows_every_member_of_every_object(
+    values: Path, kubernetes: str, tmp_path: Path
+) -> None:
+    """By its own schemas, strictly; only the operators' kinds have none there."""
+    ours = [m for m in render(values) if not m["apiVersion"].startswith(OPERATORS)]
+    path = tmp_path / "objects.yaml"
+    path.write_text(yaml.safe_dump_all(ours), "utf-8")
+
+    done = run("kubernetes-validate", "--strict", "-k", kubernetes, str(path))
+
+    assert done.returncode == 0, done.stdout
+    assert (done.stdout + done.stderr).count(" passed for resource ") == len(ours)
+
+
 @every_file
 def test_every_pod_keeps_to_the_restricted_profile(values: Path) -> None:
     """Pod Security "restricted", rule by rule, and a root file system that nobody writes to."""
@@ -91,6 +110,20 @@ def test_every_variable_is_a_setting(values: Path) -> None:
 
     assert set(names) <= set(environment_names().values())
     assert len(set(names)) == len(names)
+
+
+@every_file
+def test_every_variable_has_a_value_that_the_broker_takes(
+    values: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The values that the schema admits are those that the settings admit."""
+    for name, value in environment(render(values)).items():
+        monkeypatch.setenv(name, value)
+
+    settings = Settings()
+
+    assert settings.keyring_dir == "/etc/broker/keyring"
+    assert settings.ops_bind == "0.0.0.0:9090"
 
 
 @every_file
@@ -214,6 +247,21 @@ def test_the_network_is_closed_but_for_what_is_needed() -> None:
     label = {"b2b-credential-broker/client": "true"}
     assert first["from"][0]["podSelector"]["matchLabels"] == label
     assert [port["port"] for port in first["ports"]] == [8080]
+
+
+def test_the_ops_port_is_for_monitoring_and_the_test_pod_alone() -> None:
+    """It asks for no proof of identity."""
+    rules = one(_values("full"), "NetworkPolicy")["spec"]["ingress"]
+
+    admitted = [
+        rule["from"] for rule in rules if {"port": 9090, "protocol": "TCP"} in rule["ports"]
+    ]
+    monitoring = {"kubernetes.io/metadata.name": "monitoring"}
+    test_pod = {"app.kubernetes.io/instance": "demo", "app.kubernetes.io/component": "test"}
+    assert admitted == [
+        [{"namespaceSelector": {"matchLabels": monitoring}}],
+        [{"podSelector": {"matchLabels": test_pod}}],
+    ]
 
 
 def test_scaling_leaves_the_number_of_replicas_to_the_scaler() -> None:

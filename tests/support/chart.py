@@ -31,7 +31,12 @@ def tool(name: str) -> str:
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run helm and return what it said."""
-    return subprocess.run([tool("helm"), *arguments], capture_output=True, text=True, check=False)  # noqa: S603 — our own arguments
+    return run("helm", *arguments)
+
+
+def run(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program and return what it said."""
+    return subprocess.run([tool(name), *arguments], capture_output=True, text=True, check=False)  # noqa: S603 — our own arguments
 
 
 def render(
