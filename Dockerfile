@@ -32,7 +32,7 @@ LABEL org.opencontainers.image.title="b2b-credential-broker" \
 RUN find / -xdev -type d -path '*python3*' \
       \( -name pip -o -name 'pip-*' -o -name setuptools -o -name 'setuptools-*' -o -name wheel -o -name 'wheel-*' -o -name ensurepip \) \
       -prune -exec rm -rf {} + \
- && rm -f /usr/local/bin/pip* /usr/bin/pip*
+ && rm -rf /usr/local/bin/pip* /usr/bin/pip* /usr/share/python-wheels
 COPY --from=build /opt/broker /opt/broker
 # The root file system can be read-only: only /tmp is written to, and /dev/shm where there is one.
 ENV PATH=/opt/broker/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1

@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run sandbox test chaos check format lint types contracts bench lock clean
+.PHONY: help demo run sandbox image test chaos check format lint types contracts bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -25,6 +25,9 @@ run: $(READY) ## the same processes, left running, with curl commands to paste
 
 sandbox: $(READY) ## only the stand-in BigCommerce B2B Edition
 	$(BIN)/python -m sandbox
+
+image: ## the container image, by docker; PYTHON_IMAGE=… names another base
+	docker build -t b2b-credential-broker $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
 
 test: $(READY) ## every test, real Valkey included
 	$(BIN)/pytest
@@ -59,6 +62,7 @@ lock: $(READY) ## resolve the dependencies again and pin them with hashes
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate --group build -c requirements-dev.lock -o requirements-build.lock
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,160 @@
+"""Alerts and dashboard: valid, about metrics that the broker exports, and with something to do about each."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.adapters.metrics import Metrics
+from tests.support.chart import CHART, ROOT, one, render, run
+
+METRIC = re.compile(r"\bb2b_broker_\w+")
+FULL = CHART / "ci" / "full-values.yaml"
+
+
+def _exported() -> set[str]:
+    metrics = Metrics()
+    metrics.request("/v1/references", "POST", 201, 0.01)
+    metrics.reference("mint", "ok")
+    metrics.store_issued("issued")
+    metrics.upstream_call("login", "ok")
+    metrics.security_event("foreign_token")
+    metrics.access_reload(taken=True)
+    metrics.stores_counted({("active", "auth_token"): 1})
+    families = text_string_to_metric_families(metrics.exposition()[0].decode())
+    return {sample.name for family in families for sample in family.samples}
+
+
+def _rules() -> list[dict[str, Any]]:
+    rule = one(render(FULL), "PrometheusRule")
+    rules: list[dict[str, Any]] = rule["spec"]["groups"][0]["rules"]
+    return rules
+
+
+def test_alerts_are_about_exported_metrics_of_this_release() -> None:
+    """A query of a metric that nobody exports never fires."""
+    for rule in _rules():
+        named = set(METRIC.findall(rule["expr"]))
+        assert named
+        assert named <= _exported(), rule["alert"]
+        assert rule["expr"].count("{") == rule["expr"].count('{namespace="shop",service="broker')
+
+
+def test_the_dashboard_is_about_exported_metrics() -> None:
+    """And it is JSON."""
+    maps = [m for m in render(FULL) if m["metadata"]["name"] == "broker-dashboard"]
+    dashboard = json.loads(maps[0]["data"]["b2b-credential-broker.json"])
+
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    named = {name for query in queries for name in METRIC.findall(query)}
+    assert len(queries) >= len(dashboard["panels"])
+    assert named <= _exported()
+
+
+def test_every_alert_leads_to_what_to_do() -> None:
+    """The link is to a heading of the page."""
+    page = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
+    headings = {heading.lower() for heading in re.findall(r"^#+ (\w+)$", page, re.MULTILINE)}
+
+    links = [rule["annotations"]["runbook_url"] for rule in _rules()]
+    assert {link.partition("#")[2] for link in links} <= headings
+    assert all(link.startswith("docs/kubernetes.md#") for link in links)
+
+
+@pytest.fixture
+def rules_file(tmp_path: Path) -> Path:
+    """The rules as Prometheus reads them."""
+    path = tmp_path / "rules.yaml"
+    path.write_text(yaml.safe_dump(one(render(FULL), "PrometheusRule")["spec"]), "utf-8")
+    return path
+
+
+def test_prometheus_takes_the_alerts(rules_file: Path) -> None:
+    """As its own tool sees them."""
+    done = run("promtool", "check", "rules", str(rules_file))
+
+    assert done.returncode == 0, done.stderr
+    assert f"{len(_rules())} rules found" in done.stdout
+
+
+_OURS = 'namespace="shop",service="broker-ops"'
+_HEALTHY = [
+    (f'b2b_broker_build_info{{{_OURS},version="1"}}', "1+0x60"),
+    (f'b2b_broker_http_requests_total{{{_OURS},status="200"}}', "0+100x60"),
+    (f"b2b_broker_storage_wiped{{{_OURS}}}", "0+0x60"),
+    (f"b2b_broker_access_file_refused{{{_OURS}}}", "0+0x60"),
+    (f"b2b_broker_issuing_paused{{{_OURS}}}", "0+0x60"),
+    (f"b2b_broker_upstream_sunset_timestamp_seconds{{{_OURS}}}", "0+0x120"),
+    (f'b2b_broker_stores{{{_OURS},status="active",style="auth_token"}}', "5+0x60"),
+]
+_BUCKETS = "b2b_broker_http_request_duration_seconds_bucket"
+#: alert → the series that set it off, in place of or beside the healthy ones
+_TROUBLE = {
+    "B2BBrokerErrors": [(f'b2b_broker_http_requests_total{{{_OURS},status="503"}}', "0+10x60")],
+    "B2BBrokerSlow": [
+        (f'{_BUCKETS}{{{_OURS},route="/v1/references",le="1.0"}}', "0+1x60"),
+        (f'{_BUCKETS}{{{_OURS},route="/v1/references",le="2.5"}}', "0+10x60"),
+        (f'{_BUCKETS}{{{_OURS},route="/v1/references",le="+Inf"}}', "0+10x60"),
+    ],
+    "B2BBrokerStorageWiped": [(f"b2b_broker_storage_wiped{{{_OURS}}}", "1+0x60")],
+    "B2BBrokerAccessFileRefused": [(f"b2b_broker_access_file_refused{{{_OURS}}}", "1+0x60")],
+    "B2BBrokerIssuingPaused": [(f"b2b_broker_issuing_paused{{{_OURS}}}", "1+0x60")],
+    "B2BBrokerStoreWithoutCredential": [
+        (f'b2b_broker_stores{{{_OURS},status="needs_credential",style="none"}}', "1+0x60")
+    ],
+    "B2BBrokerUnknownOutcomes": [
+        (f'b2b_broker_store_issues_total{{{_OURS},outcome="unknown"}}', "0+1x60")
+    ],
+    "B2BBrokerSecurityEvents": [
+        (f'b2b_broker_security_events_total{{{_OURS},kind="foreign_token"}}', "0+5x60")
+    ],
+    "B2BBrokerUpstreamEnds": [
+        # The test's clock begins at 0; a day later is soon.
+        (f"b2b_broker_upstream_sunset_timestamp_seconds{{{_OURS}}}", "86400+0x120")
+    ],
+}
+
+
+def _fires(rules_file: Path, alert: str, series: list[tuple[str, str]]) -> bool:
+    """Return whether an alert fires while there is data, once it has had time to wait for what it waits for."""
+    query = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)'
+    at = "90m" if alert == "B2BBrokerUpstreamEnds" else "50m"
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series],
+        "promql_expr_test": [
+            {"expr": query, "eval_time": at, "exp_samples": [{"labels": "{}", "value": 1}]}
+        ],
+    }
+    path = rules_file.parent / "test.yaml"
+    document = {"rule_files": [str(rules_file)], "evaluation_interval": "1m", "tests": [test]}
+    path.write_text(yaml.safe_dump(document), "utf-8")
+    done = run("promtool", "test", "rules", str(path))
+    assert done.returncode == 0 or "got:" in done.stdout + done.stderr, done.stderr
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize("alert", _TROUBLE)
+def test_an_alert_fires_in_its_trouble_and_not_without(rules_file: Path, alert: str) -> None:
+    """Over series as the broker exports them."""
+    bad = dict(_HEALTHY) | dict(_TROUBLE[alert])
+
+    assert _fires(rules_file, alert, list(bad.items()))
+    assert not _fires(rules_file, alert, _HEALTHY)
+
+
+def test_the_absence_of_every_broker_is_told(rules_file: Path) -> None:
+    """Also when another release is still there."""
+    other = [('b2b_broker_build_info{namespace="other",service="x",version="1"}', "1+0x60")]
+
+    assert _fires(rules_file, "B2BBrokerAbsent", other)
+    assert not _fires(rules_file, "B2BBrokerAbsent", _HEALTHY)
+
+
+def test_every_alert_is_set_off_by_a_test() -> None:
+    """A new one has to show that it fires."""
+    assert {rule["alert"] for rule in _rules()} == {*_TROUBLE, "B2BBrokerAbsent"}

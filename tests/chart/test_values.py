@@ -1,0 +1,126 @@
+"""The chart's values: all documented, wrong ones refused by name, unsafe ones told."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.chart import CHART, MINIMAL, VALUES, refusal, render
+
+DEFAULTS = (CHART / "values.yaml").read_text("utf-8")
+SCHEMA = json.loads((CHART / "values.schema.json").read_text("utf-8"))
+UNUSED = {"global", "initialDelaySeconds", "successThreshold"}
+"""Helm's own, and what a probe may have and ours has not."""
+
+
+def _names(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    """Yield what only one of the two knows."""
+    schema = SCHEMA["$defs"][schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    if "properties" not in schema:
+        return
+    assert schema["additionalProperties"] is False, path
+    for name in (set(schema["properties"]) - UNUSED) ^ set(values):
+        yield f"{path}.{name}"
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _names(value, schema["properties"].get(name, {}), f"{path}.{name}")
+
+
+def test_the_schema_and_the_defaults_name_the_same_values() -> None:
+    """The schema is closed, so a value that is only in one of them could never be set, or never be found."""
+    assert list(_names(yaml.safe_load(DEFAULTS), SCHEMA)) == []
+
+
+def test_every_value_has_a_comment() -> None:
+    """Each stands under a comment, its own or that of the lines it belongs to."""
+    bare = []
+    explained = False
+    for line in DEFAULTS.splitlines():
+        explained = bool(line.strip()) and (line.lstrip().startswith("#") or explained)
+        if line and not explained and not line.rstrip().endswith(":"):
+            bare.append(line)
+
+    assert bare == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("typo", 1, "additional properties 'typo' not allowed"),
+        ("redis.tpyo", 1, "additional properties 'tpyo' not allowed"),
+        ("image.repository", "", "/image/repository"),
+        ("redis.url", "redis://:secret@redis", "/redis/url"),
+        ("redis.url", "", "/redis/url"),
+        ("keyring.existingSecret", "", "/keyring/existingSecret"),
+        ("image.tag", 1.0, "/image/tag"),
+        ("image.digest", "sha256:short", "/image/digest"),
+        ("replicaCount", 0, "/replicaCount"),
+        ("broker.instance", "Prod", "/broker/instance"),
+        ("broker.logLevel", "loud", "/broker/logLevel"),
+        ("kubernetesCallers.check", "guess", "/kubernetesCallers/check"),
+        ("upstream.url", "https://host/path", "/upstream/url"),
+        ("upstream.url", "http://sandbox", "upstream.url: plain HTTP needs"),
+        ("terminationGracePeriodSeconds", 34, "terminationGracePeriodSeconds: has to be"),
+        ("tls.clientCA.existingSecret", "ca", "tls.clientCA: needs"),
+        ("tls.trustedProxies", ["spiffe://a/b"], "tls.trustedProxies: needs"),
+        ("tls.certManager.enabled", True, "tls.certManager.issuerRef.name"),
+        ("redis.ca.existingSecret", "ca", "redis.ca: is for rediss://"),
+        ("stores.mounted", [{"storeHash": "abc123"}], "/stores/mounted/0"),
+        ("access.files", {"a/b": "x"}, "/access/files"),
+        ("access.files", {"access.yaml": "x"}, "access.files: access.yaml is made of"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(name: str, value: object, told: str) -> None:
+    """By the schema, or by the chart where a schema cannot say it."""
+    assert told in refusal(name, value)
+
+
+def _notes(tmp_path: Path, *files: Path, sets: Mapping[str, object] | None = None) -> str:
+    """Return NOTES.txt; helm itself shows it only with a cluster, so it is rendered as an object's text."""
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart, dirs_exist_ok=True)
+    text = (chart / "templates" / "NOTES.txt").read_text("utf-8")
+    (chart / "templates" / "_notes.tpl").write_text(
+        f'{{{{ define "notes" }}}}{text}{{{{ end }}}}', "utf-8"
+    )
+    (chart / "templates" / "notes.yaml").write_text(
+        'kind: Notes\ntext: {{ include "notes" . | toJson }}\n', "utf-8"
+    )
+    manifests = render(*files, chart=chart, sets=sets)
+    return str(next(m["text"] for m in manifests if m["kind"] == "Notes"))
+
+
+@pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+def test_notes_are_for_every_set_of_values(values: Path, tmp_path: Path) -> None:
+    """They render, and name the release's API."""
+    assert "API     http" in _notes(tmp_path, values)
+
+
+def test_unsafe_values_are_told(tmp_path: Path) -> None:
+    """Each by its name."""
+    unsafe: dict[str, object] = {
+        "redis.existingSecret": "",
+        "redis.allowEvicting": True,
+        "upstream.allowInsecure": True,
+        "networkPolicy.enabled": False,
+        "replicaCount": 1,
+        "podDisruptionBudget.enabled": False,
+        "broker.logLevel": "debug",
+    }
+
+    notes = _notes(tmp_path, MINIMAL, sets=unsafe)
+
+    for name in (*unsafe, "tls", "redis.url", "image.digest"):
+        assert f"* {name}: " in notes
+    assert "Nothing is allowed yet" in notes
+
+
+def test_safe_values_are_told_to_be_so(tmp_path: Path) -> None:
+    """Nothing is cried over for nothing."""
+    assert "Nothing in the given values is known to be unsafe." in _notes(
+        tmp_path, CHART / "ci" / "full-values.yaml"
+    )
