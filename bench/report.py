@@ -81,7 +81,12 @@ def _verdicts(findings: Findings) -> list[str]:
         for target in _AIMED
     ]
     rss = max(worker.rss for worker in findings.workers)
-    pss = max(worker.pss for worker in findings.workers)
+    divided = [worker.pss for worker in findings.workers if worker.pss is not None]
+    seen = (
+        f"{max(divided) / MIB:.1f} MiB with shared pages divided"
+        if divided
+        else "shared pages in full"
+    )
     share = findings.seen_token_us / median(
         s.worker_cpu_us for s in findings.samples if s.target == "redeem"
     )
@@ -89,7 +94,7 @@ def _verdicts(findings: Findings) -> list[str]:
         *lines,
         _verdict(
             "resident memory of a worker",
-            f"{rss / MIB:.1f} MiB ({pss / MIB:.1f} MiB with shared pages divided)",
+            f"{rss / MIB:.1f} MiB ({seen})",
             f"at most {AIM_WORKER_BYTES / MIB:.0f} MiB",
             met=rss <= AIM_WORKER_BYTES,
         ),
