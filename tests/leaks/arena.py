@@ -2,9 +2,7 @@
 
 import base64
 import contextlib
-import hashlib
-import os
-import re
+import resource
 import secrets
 import stat
 import sys
@@ -13,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import redis
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 
 from sandbox.demo.identities import Identities
 from sandbox.demo.processes import Program, answers, free_port, stopping
@@ -25,28 +21,18 @@ from sandbox.demo.stack import (
     make_keyring,
     start_redis,
     start_upstream,
-    write_access,
 )
 from tests.leaks.canaries import Canaries
+from tests.leaks.given import make_certificate, write_access_with_key
 from tests.leaks.recorder import Recorder
 from tests.leaks.redis_watch import monitoring, protect
 from tests.leaks.upstream_tap import Tap, tapped
+from tests.support.peers import may_see_all
 from tests.support.service import Service
-from tests.support.svids import Shape, Svid, make, root
-from tests.support.tls import ALWAYS, client_context
+from tests.support.tls import client_context
 
 PLANTED = "planted-canary-3f9d71c0a5e4"
 """In the environment and, as a request's id, wherever such ids are written: what is not secret, and must be found."""
-_KEYS = """\
-  - name: key
-    type: api_key
-    keys: [{{name: ci, sha256: "{digest}"}}]
-grants:
-  - name: ci looks
-    callers: ["key:ci"]
-    stores: ["*"]
-    actions: ["store.read", "reference.read"]
-"""
 
 
 @dataclass
@@ -114,7 +100,7 @@ class Arena:
     def look_at_processes(self) -> None:
         """Keep the environment, the arguments and the open files of every process of every broker that runs now.
 
-        Only root sees environment and files: to others they are closed (``test_closed_processes``).
+        Few may see environment and files: to others they are closed (``test_closed_processes``).
         """
         for broker in self.brokers:
             if not broker.is_running():
@@ -122,7 +108,7 @@ class Arena:
             for pid in (broker.pid, *broker.children()):
                 process = Path(f"/proc/{pid}")
                 self.saw("arguments", (process / "cmdline").read_bytes())
-                if os.geteuid() == 0:
+                if may_see_all():
                     self.saw("environments", (process / "environ").read_bytes())
                     self.saw("open files", b"\n".join(map(_content, (process / "fd").iterdir())))
 
@@ -153,9 +139,10 @@ def running_arena(folder: Path) -> Iterator[Arena]:
     canaries.add("the API key", api_key)
     canaries.add("Redis's password", password)
     (given / "redis-password").write_text(password, "utf-8")
-    tls = _make_certificate(given, canaries)
+    tls = make_certificate(given, canaries)
     redis_port, upstream_port, port, ops_port = (free_port() for _ in range(4))
     with contextlib.ExitStack() as running:
+        running.enter_context(_cores_allowed(written))
         keyring = make_keyring(given)
         for path in keyring.glob("*.key"):
             canaries.add("a key of the ring", base64.b64decode(path.read_bytes()))
@@ -166,7 +153,7 @@ def running_arena(folder: Path) -> Iterator[Arena]:
         settings = {
             **broker_settings(
                 written,
-                _write_access(given, identities, api_key),
+                write_access_with_key(given, identities, api_key),
                 keyring,
                 redis_port,
                 f"http://127.0.0.1:{tap_port}",
@@ -231,24 +218,14 @@ def _start(
     return program
 
 
-def _write_access(folder: Path, identities: Identities, api_key: str) -> Path:
-    path = write_access(folder, identities)
-    keys = _KEYS.format(digest=hashlib.sha256(api_key.encode()).hexdigest())
-    text = re.sub(r"\n      requests: .*", "", path.read_text("utf-8"))
-    path.write_text(text.replace("grants:\n", keys, 1), "utf-8")
-    return path
-
-
-def _make_certificate(folder: Path, canaries: Canaries) -> Svid:
-    """Write the broker's certificate and key, and return the authority."""
-    authority = make(root("leaks", begins=-ALWAYS, life=ALWAYS))
-    name = (x509.DNSName("localhost"),)
-    svid = make(Shape(name, subject=(), begins=-ALWAYS, life=ALWAYS), authority)
-    svid.write(folder, "tls")
-    authority.write(folder, "leaks")
-    number = svid.key.private_numbers().private_value  # type: ignore[union-attr]  # an elliptic curve's
-    canaries.add("the TLS key's number", number.to_bytes(32))
-    encoding, form = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8
-    der = svid.key.private_bytes(encoding, form, serialization.NoEncryption())
-    canaries.add("the TLS key", der)
-    return authority
+@contextlib.contextmanager
+def _cores_allowed(folder: Path) -> Iterator[None]:
+    """Let whatever is started and crashes leave its core in a folder, if it does nothing about it."""
+    limit = resource.RLIMIT_CORE
+    before, most = resource.getrlimit(limit)
+    resource.setrlimit(limit, (most, most))
+    try:
+        with contextlib.chdir(folder):
+            yield
+    finally:
+        resource.setrlimit(limit, (before, most))
