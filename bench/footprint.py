@@ -19,18 +19,27 @@ class Resident:
 
     Attributes:
         rss: Resident, pages shared with other processes counted in full.
-        pss: The same with shared pages divided among those who share them.
+        pss: The same with shared pages divided among those who share them; None if the process is closed to us, as the broker's
+            is to all but root.
     """
 
     rss: int
-    pss: int
+    pss: int | None
 
 
 def resident(pid: int) -> Resident:
     """Return the resident memory of a process."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()[1:]
-    kibibytes = {line.partition(":")[0]: int(line.split()[1]) for line in lines}
-    return Resident(kibibytes["Rss"] * 1024, kibibytes["Pss"] * 1024)
+    rss = _bytes_of(pid, "status", "VmRSS")
+    try:
+        return Resident(rss, _bytes_of(pid, "smaps_rollup", "Pss"))
+    except PermissionError:
+        return Resident(rss, None)
+
+
+def _bytes_of(pid: int, table: str, name: str) -> int:
+    lines = Path(f"/proc/{pid}/{table}").read_text("utf-8").splitlines()
+    (kibibytes,) = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
+    return int(kibibytes) * 1024
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

@@ -85,14 +85,19 @@ def _verdicts(findings: Findings) -> list[str]:
         for target in _AIMED
     ]
     rss = max(worker.rss for worker in findings.workers)
-    pss = max(worker.pss for worker in findings.workers)
+    divided = [worker.pss for worker in findings.workers if worker.pss is not None]
+    seen = (
+        f"{max(divided) / MIB:.1f} MiB with shared pages divided"
+        if divided
+        else "shared pages in full"
+    )
     share = findings.seen_token_us / _worker_us(findings, "redeem")
     guard_share = findings.guard_us / _worker_us(findings, named(PROXY, "1 MB"))
     return [
         *lines,
         _verdict(
             "resident memory of a worker",
-            f"{rss / MIB:.1f} MiB ({pss / MIB:.1f} MiB with shared pages divided)",
+            f"{rss / MIB:.1f} MiB ({seen})",
             f"at most {AIM_WORKER_BYTES / MIB:.0f} MiB",
             met=rss <= AIM_WORKER_BYTES,
         ),

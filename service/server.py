@@ -3,6 +3,7 @@
 Source: DESIGN §14; security.md §7; ecosystem.md §3.4.
 """
 
+import logging
 import os
 import shutil
 import socket
@@ -97,7 +98,10 @@ class BrokerLogger(Logger):
 
     def setup(self, cfg: Any) -> None:
         """Leave the handlers as ``configure_logs`` made them."""
-        self.error_log.setLevel(cfg.loglevel.upper())
+        # Below that level it logs the path of every request, which is the caller's own text: it may hold a reference.
+        self.error_log.setLevel(
+            max(logging.INFO, logging.getLevelNamesMapping()[cfg.loglevel.upper()])
+        )
         self.error_log.propagate = True
 
     def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:

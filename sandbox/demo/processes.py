@@ -88,6 +88,10 @@ class Program:
         """Return the process id."""
         return self._process.pid
 
+    def is_running(self) -> bool:
+        """Tell whether it has not ended."""
+        return self._process.poll() is None
+
     def children(self) -> list[int]:
         """Return the process ids of its direct children."""
         listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii")

@@ -1,5 +1,5 @@
 """``python -m service.cli`` is ``broker``."""
 
-from service.cli import main
+from service.cli import run
 
-main()
+run()

@@ -113,15 +113,15 @@ def test_a_client_that_went_away_is_no_error(
     assert len(lines) == 1
 
 
-@pytest.fixture
-def logger(logs_as_before: None) -> Iterator[BrokerLogger]:
-    """The logger of gunicorn as this project has it, at the level that most installations have."""
+@pytest.fixture(params=["info", "debug"])
+def logger(request: pytest.FixtureRequest, logs_as_before: None) -> Iterator[BrokerLogger]:
+    """The logger of gunicorn as this project has it, at the level that most installations have and at the one below."""
     del logs_as_before
     error_log = logging.getLogger("gunicorn.error")
     before = error_log.level, error_log.propagate, error_log.handlers[:]
-    configure_logs("info")
+    configure_logs(request.param)
     config = Config()
-    config.set("loglevel", "info")
+    config.set("loglevel", request.param)
     yield BrokerLogger(config)
     error_log.setLevel(before[0])
     error_log.propagate, error_log.handlers[:] = before[1], before[2]
@@ -130,8 +130,8 @@ def logger(logs_as_before: None) -> Iterator[BrokerLogger]:
 def test_gunicorns_messages_are_lines_like_all_others(
     logger: BrokerLogger, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Once each, as JSON, from the level that was set; of an exception only its kind."""
-    logger.debug("not shown")
+    """Once each, as JSON, of an exception only its kind; never one for each request, which would show its path."""
+    logger.debug("GET /%s", CANARY)
     logger.info("Listening at %s", "somewhere")
     logger.error("Exception in worker process", exc_info=RuntimeError(CANARY))
 
