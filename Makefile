@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run sandbox image test chaos check format lint types contracts bench lock clean
+.PHONY: help demo run sandbox image chart test chaos check format lint types contracts bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,10 @@ sandbox: $(READY) ## only the stand-in BigCommerce B2B Edition
 
 image: ## the container image, by docker; PYTHON_IMAGE=… names another base
 	docker build -t b2b-credential-broker $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
+
+chart: $(READY) ## write anew what comes from the chart: the table of its README, and deploy/kubectl.yaml
+	$(BIN)/python -m tests.support.chart_readme
+	PATH="$$(.ci/helm):$$PATH" $(BIN)/python -m tests.support.chart_manifests
 
 test: $(READY) ## every test, real Valkey included
 	$(BIN)/pytest
