@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 DOCKER ?= docker
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run sandbox image image-test chart test chaos check format lint types contracts bench lock clean
+.PHONY: help demo run sandbox image image-test cluster-test chart test chaos check format lint types contracts bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ image: ## the container image, by docker or DOCKER=podman; PYTHON_IMAGE=… name
 
 image-test: $(READY) image ## the image at work, as the chart runs it, against Valkey and the sandbox; RUN=… more options
 	PATH="$$(.ci/helm):$$PATH" DOCKER="$(DOCKER)" RUN="$(RUN)" $(BIN)/pytest -m image tests/image
+
+cluster-test: $(READY) ## the chart on a real control plane of Kubernetes; ten minutes the first time, to build it
+	PATH="$$(.ci/kubernetes):$$(.ci/helm):$$PATH" $(BIN)/pytest -m cluster tests/cluster
 
 chart: $(READY) ## write anew what comes from the chart: the table of its README, and deploy/kubectl.yaml
 	$(BIN)/python -m tests.support.chart_readme
