@@ -2,6 +2,7 @@
 #
 #   docker build -t b2b-credential-broker .
 #   buildah bud --build-arg PYTHON_IMAGE=mirror.example/python:3.13-slim .
+#   docker build --secret id=pip.conf,src=pip.conf --secret id=ca.pem,src=ca.pem .     # another package index, another authority
 #
 # Any image with python3 (3.11 or later) and, for the first stage, pip and venv will do; production pins it by digest.
 ARG PYTHON_IMAGE=python:3.13.9-slim-trixie
@@ -9,25 +10,29 @@ ARG PYTHON_IMAGE=python:3.13.9-slim-trixie
 ARG RUNTIME_IMAGE=${PYTHON_IMAGE}
 
 FROM ${PYTHON_IMAGE} AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_BREAK_SYSTEM_PACKAGES=1
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 COPY requirements.lock requirements-build.lock ./
 # Hashes are checked, wheels only (nothing of a dependency runs here), and nothing is resolved: the locks are complete.
-RUN python3 -m venv --without-pip /opt/broker \
+# Both secrets may be missing, and neither is left in a layer; a pip.conf finds the authority as `cert = /run/secrets/ca.pem`.
+RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.pem \
+    python3 -m venv --without-pip /opt/build && python3 -m venv --without-pip /opt/broker \
  && python3 -m pip --python /opt/broker/bin/python install --require-hashes --no-deps --only-binary :all: -r requirements.lock \
- && python3 -m pip install --require-hashes --no-deps --only-binary :all: -r requirements-build.lock
+ && python3 -m pip --python /opt/build/bin/python install --require-hashes --no-deps --only-binary :all: -r requirements-build.lock
 COPY pyproject.toml README.md ./
 COPY service service
-RUN python3 -m pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
+RUN python3 -m pip --python /opt/build/bin/python wheel --no-deps --no-build-isolation --wheel-dir /dist . \
  && python3 -m pip --python /opt/broker/bin/python install --no-deps --no-index /dist/*.whl
 
 FROM ${RUNTIME_IMAGE}
+ARG RUNTIME_IMAGE
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="b2b-credential-broker" \
       org.opencontainers.image.description="Keeps one BigCommerce B2B Edition token per store, sealed, and hands out short-lived references to it." \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${RUNTIME_IMAGE}"
 # Whoever gets in finds nothing to install more with.
 RUN find / -xdev -type d -path '*python3*' \
       \( -name pip -o -name 'pip-*' -o -name setuptools -o -name 'setuptools-*' -o -name wheel -o -name 'wheel-*' -o -name ensurepip \) \
@@ -39,7 +44,7 @@ ENV PATH=/opt/broker/bin:$PATH HOME=/tmp PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFE
 WORKDIR /
 USER 65532:65532
 EXPOSE 8080 9090
-# For Docker and its kin; Kubernetes has its own probes.
+# For Docker and its kin (buildah keeps it with --format docker); Kubernetes has its own probes.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 CMD ["/opt/broker/bin/broker", "healthcheck"]
 ENTRYPOINT ["/opt/broker/bin/broker"]
 CMD ["serve"]

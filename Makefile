@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+DOCKER ?= docker
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run sandbox image test chaos check format lint types contracts bench lock clean
+.PHONY: help demo run sandbox image image-test cluster-test chart test chaos check format lint types contracts bench lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,8 +27,18 @@ run: $(READY) ## the same processes, left running, with curl commands to paste
 sandbox: $(READY) ## only the stand-in BigCommerce B2B Edition
 	$(BIN)/python -m sandbox
 
-image: ## the container image, by docker; PYTHON_IMAGE=… names another base
-	docker build -t b2b-credential-broker $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
+image: ## the container image, by docker or DOCKER=podman; PYTHON_IMAGE=… names another base, BUILD=… more options
+	$(DOCKER) build $(BUILD) -t b2b-credential-broker --build-arg REVISION=$$(git rev-parse HEAD) $(if $(PYTHON_IMAGE),--build-arg PYTHON_IMAGE=$(PYTHON_IMAGE)) .
+
+image-test: $(READY) image ## the image at work, as the chart runs it, against Valkey and the sandbox; RUN=… more options
+	PATH="$$(.ci/helm):$$PATH" DOCKER="$(DOCKER)" RUN="$(RUN)" $(BIN)/pytest -m image tests/image
+
+cluster-test: $(READY) ## the chart on a real control plane of Kubernetes; ten minutes the first time, to build it
+	PATH="$$(.ci/kubernetes):$$(.ci/helm):$$PATH" $(BIN)/pytest -m cluster tests/cluster
+
+chart: $(READY) ## write anew what comes from the chart: the table of its README, and deploy/kubectl.yaml
+	$(BIN)/python -m tests.support.chart_readme
+	PATH="$$(.ci/helm):$$PATH" $(BIN)/python -m tests.support.chart_manifests
 
 test: $(READY) ## every test, real Valkey included
 	$(BIN)/pytest

@@ -112,9 +112,13 @@ class Program:
             tail = self.stderr.read_text("utf-8", "replace")[-2000:]
             raise StackError(f"{self.name} ended with {self._process.returncode}:\n{tail}")
 
-    def exit_code(self) -> int:
-        """Wait for it to end by itself, and return its exit code."""
-        return self._process.wait(_START_SECONDS)
+    def exit_code(self, seconds: float = _START_SECONDS) -> int:
+        """Wait for it to end by itself, and return its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: It did not within the time.
+        """
+        return self._process.wait(seconds)
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""

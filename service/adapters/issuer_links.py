@@ -109,7 +109,8 @@ class IssuerLinks:
 
 def _headers(address: Address) -> tuple[tuple[str, str], ...]:
     headers = [
-        ("Accept", "application/json"),
+        # Kubernetes gives its keys as the first of these alone (RFC 7517 §8.5.2), and answers 406 to whoever takes only the second.
+        ("Accept", "application/jwk-set+json, application/json"),
         ("Accept-Encoding", "identity"),
         ("Connection", "close"),  # the next request is minutes away
     ]

@@ -41,7 +41,7 @@ def test_alerts_are_about_exported_metrics_of_this_release() -> None:
         named = set(METRIC.findall(rule["expr"]))
         assert named
         assert named <= _exported(), rule["alert"]
-        assert rule["expr"].count("{") == rule["expr"].count('{namespace="shop",service="broker')
+        assert rule["expr"].count("{") == rule["expr"].count('{namespace="secrets",service="broker')
 
 
 def test_the_dashboard_is_about_exported_metrics() -> None:
@@ -57,12 +57,12 @@ def test_the_dashboard_is_about_exported_metrics() -> None:
 
 def test_every_alert_leads_to_what_to_do() -> None:
     """The link is to a heading of the page."""
-    page = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
     headings = {heading.lower() for heading in re.findall(r"^#+ (\w+)$", page, re.MULTILINE)}
 
     links = [rule["annotations"]["runbook_url"] for rule in _rules()]
     assert {link.partition("#")[2] for link in links} <= headings
-    assert all(link.startswith("docs/kubernetes.md#") for link in links)
+    assert all(link.startswith("docs/operations.md#") for link in links)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_prometheus_takes_the_alerts(rules_file: Path) -> None:
     assert f"{len(_rules())} rules found" in done.stdout
 
 
-_OURS = 'namespace="shop",service="broker-ops"'
+_OURS = 'namespace="secrets",service="broker-ops"'
 _HEALTHY = [
     (f'b2b_broker_build_info{{{_OURS},version="1"}}', "1+0x60"),
     (f'b2b_broker_http_requests_total{{{_OURS},status="200"}}', "0+100x60"),

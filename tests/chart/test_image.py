@@ -3,7 +3,7 @@
 import re
 
 from service import __version__
-from tests.support.chart import ROOT
+from tests.support.chart import ROOT, run
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 
@@ -15,6 +15,13 @@ def _blocks(name: str) -> set[str]:
 def test_the_version_is_the_programs() -> None:
     """A label that lies is worse than none."""
     assert f"\nARG VERSION={__version__}\n" in DOCKERFILE
+
+
+def test_hadolint_finds_nothing() -> None:
+    """Not even what it only informs of."""
+    done = run("hadolint", "--failure-threshold", "style", str(ROOT / "Dockerfile"))
+
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_what_builds_the_wheel_is_what_developers_have() -> None:

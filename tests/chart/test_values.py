@@ -9,12 +9,18 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.support import chart_readme
 from tests.support.chart import CHART, MINIMAL, VALUES, refusal, render
 
-DEFAULTS = (CHART / "values.yaml").read_text("utf-8")
+DEFAULTS = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
 SCHEMA = json.loads((CHART / "values.schema.json").read_text("utf-8"))
-UNUSED = {"global", "initialDelaySeconds", "successThreshold"}
-"""Helm's own, and what a probe may have and ours has not."""
+UNUSED = {"global", "initialDelaySeconds", "successThreshold"} | {
+    "supplementalGroups",
+    "appArmorProfile",
+    "seLinuxOptions",
+    "localhostProfile",
+}
+"""Helm's own, and what a probe or a pod's security may have and ours has not."""
 
 
 def _names(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> Iterator[str]:
@@ -32,19 +38,18 @@ def _names(values: dict[str, Any], schema: dict[str, Any], path: str = "") -> It
 
 def test_the_schema_and_the_defaults_name_the_same_values() -> None:
     """The schema is closed, so a value that is only in one of them could never be set, or never be found."""
-    assert list(_names(yaml.safe_load(DEFAULTS), SCHEMA)) == []
+    assert list(_names(DEFAULTS, SCHEMA)) == []
 
 
-def test_every_value_has_a_comment() -> None:
-    """Each stands under a comment, its own or that of the lines it belongs to."""
-    bare = []
-    explained = False
-    for line in DEFAULTS.splitlines():
-        explained = bool(line.strip()) and (line.lstrip().startswith("#") or explained)
-        if line and not explained and not line.rstrip().endswith(":"):
-            bare.append(line)
+def test_the_readme_has_every_value_as_it_is() -> None:
+    """With its default and its comment, which each of them has; ``make chart`` writes it anew."""
+    assert chart_readme.README.read_text("utf-8") == chart_readme.current()
 
-    assert bare == []
+
+def test_a_value_without_a_comment_is_told() -> None:
+    """So that none gets into the table without its meaning."""
+    with pytest.raises(ValueError, match="no comment:   b: 2"):
+        chart_readme.table("# The meaning.\na:\n  # One.\n  c: 1\n  b: 2\n")
 
 
 @pytest.mark.parametrize(
@@ -71,6 +76,13 @@ def test_every_value_has_a_comment() -> None:
         ("redis.ca.existingSecret", "ca", "redis.ca: is for rediss://"),
         ("stores.mounted", [{"storeHash": "abc123"}], "/stores/mounted/0"),
         ("access.files", {"a/b": "x"}, "/access/files"),
+        ("podSecurityContext.runAsUser", 0, "/podSecurityContext/runAsUser"),
+        ("podSecurityContext.runAsNonRoot", False, "/podSecurityContext/runAsNonRoot"),
+        ("podSecurityContext.sysctls", [], "additional properties 'sysctls' not allowed"),
+        ("rollingUpdate", {"maxSurge": 0}, "rollingUpdate: maxSurge or maxUnavailable"),
+        ("rollingUpdate.maxSurge", "some", "/rollingUpdate/maxSurge"),
+        ("upstream.requestsPerMinute", 0, "/upstream/requestsPerMinute"),
+        ("hostUsers", "no", "/hostUsers"),
         ("access.files", {"access.yaml": "x"}, "access.files: access.yaml is made of"),
     ],
 )

@@ -16,6 +16,7 @@ from sandbox.demo.identities import Issuer
 from tests.support.pki import Authority
 
 JWKS_PATH = "/openid/v1/jwks"
+_JWK_SET = "application/jwk-set+json"
 REVIEW_PATH = "/apis/authentication.k8s.io/v1/tokenreviews"
 
 
@@ -82,6 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(
                 401, b'{"kind":"Status","status":"Failure","reason":"Unauthorized","code":401}'
             )
+        elif self.path == JWKS_PATH and _JWK_SET not in self.headers.get("Accept", _JWK_SET):
+            self._send(406, b'{"kind":"Status","status":"Failure","code":406}')
         elif self.path == JWKS_PATH:
             self._send(200, cluster.jwk_set())
         elif self.path == REVIEW_PATH:

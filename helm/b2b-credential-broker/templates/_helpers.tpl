@@ -16,6 +16,10 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "broker.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
+{{- end -}}
+
 {{- define "broker.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "broker.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -37,7 +41,7 @@ app.kubernetes.io/part-of: b2b-credential-broker
 {{- define "broker.metadata" -}}
 {{- $root := index . 0 -}}
 name: {{ index . 1 }}
-namespace: {{ $root.Release.Namespace }}
+namespace: {{ include "broker.namespace" $root }}
 labels:
   {{- include "broker.labels" $root | nindent 2 }}
 {{- with merge (dict) (default (dict) (index . 2)) $root.Values.commonAnnotations }}
@@ -56,10 +60,11 @@ annotations:
 
 {{- define "broker.image" -}}
 {{- with .Values.image -}}
+{{- $repository := empty .registry | ternary .repository (printf "%s/%s" .registry .repository) -}}
 {{- if .digest -}}
-{{ .repository }}@{{ .digest }}
+{{ $repository }}@{{ .digest }}
 {{- else -}}
-{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{ $repository }}:{{ default $.Chart.AppVersion .tag }}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -124,16 +129,6 @@ seccompProfile:
   type: RuntimeDefault
 {{- end -}}
 
-{{- define "broker.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-fsGroupChangePolicy: OnRootMismatch
-seccompProfile:
-  type: RuntimeDefault
-{{- end -}}
-
 {{/* What a schema cannot say. */}}
 {{- define "broker.check" -}}
 {{- $v := .Values -}}
@@ -163,6 +158,9 @@ seccompProfile:
 {{- end -}}
 {{- if and $v.redis.ca.existingSecret (not (hasPrefix "rediss" $v.redis.url)) -}}
 {{- fail "redis.ca: is for rediss://, and redis.url is plain" -}}
+{{- end -}}
+{{- if and (eq (toString $v.rollingUpdate.maxSurge) "0") (eq (toString $v.rollingUpdate.maxUnavailable) "0") -}}
+{{- fail "rollingUpdate: maxSurge or maxUnavailable has to be more than 0, or no pod is ever replaced" -}}
 {{- end -}}
 {{- if and $v.stores.mounted $v.stores.volume -}}
 {{- fail "stores: give mounted or volume, not both" -}}
