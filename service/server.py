@@ -4,7 +4,6 @@ Source: DESIGN §14; security.md §7; ecosystem.md §3.4.
 """
 
 import os
-import shutil
 import socket
 import ssl
 import threading
@@ -18,8 +17,9 @@ import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
+from service.adapters import counting_folder
 from service.adapters.metrics import MULTIPROCESS
-from service.settings import COUNTS_PREFIX, Settings, SettingsError
+from service.settings import Settings, SettingsError
 from service.web.ops import create_ops_app
 
 _BACKLOG = 64
@@ -198,11 +198,10 @@ def _forget_worker(arbiter: Any, worker: Any) -> None:
 
 
 def _forget_counts(arbiter: Any) -> None:
-    """Remove what the workers counted in, if ``broker serve`` made it."""
+    """Remove what the workers counted in."""
     del arbiter
-    folder = os.environ.get(MULTIPROCESS, "")
-    if Path(folder).name.startswith(COUNTS_PREFIX):
-        shutil.rmtree(folder, ignore_errors=True)
+    if MULTIPROCESS in os.environ:
+        counting_folder.remove(Path(os.environ[MULTIPROCESS]))
 
 
 class _OpsHandler(WSGIRequestHandler):

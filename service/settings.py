@@ -15,8 +15,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from service import setting_forms as forms
 
 PREFIX = "BROKER_"
-COUNTS_PREFIX = "b2b-broker-metrics-"
-"""Of the temporary directory in which several workers count."""
 _FILES = (
     "upstream_ca_file",
     "redis_ca_file",

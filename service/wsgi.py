@@ -1,10 +1,12 @@
 """What gunicorn imports in each worker. The broker is built after the fork, so that nothing is shared between workers."""
 
+from service.adapters.logs import count_lost_lines
 from service.app import build_broker
 from service.settings import load_settings
 from service.web.edge import create_app
 
 broker = build_broker(load_settings())
+count_lost_lines(broker.metrics.log_line_lost)
 for background in broker.backgrounds:
     background.start()
 application = create_app(broker.edge)

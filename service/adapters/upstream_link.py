@@ -145,12 +145,14 @@ class UpstreamResponse:
 class UpstreamLink:
     """Makes exchanges with the one upstream."""
 
-    def __init__(self, options: UpstreamOptions, watch: Watch) -> None:
+    def __init__(
+        self, options: UpstreamOptions, watch: Watch, circuit: Circuit | None = None
+    ) -> None:
         self._options = options
         self._watch = watch
         self._factory = _Factory(options)
         self._idle = _Idle()
-        self._circuit = Circuit()
+        self._circuit = circuit or Circuit()
 
     @property
     def base_url(self) -> str:

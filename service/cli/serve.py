@@ -2,11 +2,11 @@
 
 import os
 import sys
-import tempfile
 
 import click
 
-from service.settings import COUNTS_PREFIX, Settings, SettingsError, load_settings
+from service.adapters.counting_folder import counting_folder
+from service.settings import Settings, SettingsError, load_settings
 
 
 @click.command()
@@ -23,11 +23,12 @@ def serve() -> None:
 
     _prepare_counting(settings)
     from service.adapters.access_file import AccessFileError, read_access_file
-    from service.adapters.logs import configure_logs
+    from service.adapters.logs import configure_logs, log_what_python_prints
     from service.app import now, redis_evicts
     from service.server import BrokerServer, check_tls_files
 
     configure_logs(settings.log_level)
+    log_what_python_prints()
     try:
         check_tls_files(settings)
     except SettingsError as error:
@@ -50,6 +51,12 @@ def serve() -> None:
 
 def _prepare_counting(settings: Settings) -> None:
     """Give several workers one place to count in; prometheus-client looks for it once, when it is imported."""
-    if settings.web_concurrency > 1:
-        folder = tempfile.mkdtemp(prefix=COUNTS_PREFIX)
-        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    if settings.web_concurrency == 1:
+        return
+    try:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counting_folder())
+    except OSError:
+        raise click.ClickException(
+            "WEB_CONCURRENCY: several workers need a writable /dev/shm or temporary directory to count in"
+        ) from None

@@ -22,6 +22,7 @@ class Visit:
         trace_id: Of the W3C trace that it belongs to; empty if to none.
         proxied: Whether it is for the proxy, whose refusals say so.
         caller: The proven identity; empty before it is proven.
+        store_hash: What was decided about; empty if nothing was, or about no store.
         problem: The name of the problem that it is answered with; empty if with none.
         reason: The finer reason behind the problem.
         started: When it came in, on the monotonic clock.
@@ -31,9 +32,14 @@ class Visit:
     trace_id: str
     proxied: bool
     caller: str = ""
+    store_hash: str = ""
     problem: str = ""
     reason: str = ""
     started: float = field(default_factory=time.monotonic)
+
+    def is_about(self, store_hash: str) -> None:
+        """Note the store that a decision was about."""
+        self.store_hash = store_hash
 
 
 def begin_visit(request: Request) -> Visit:

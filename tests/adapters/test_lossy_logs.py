@@ -4,16 +4,20 @@ import contextlib
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
-from service.adapters.logs import configure_logs
+from service.adapters.logs import configure_logs, count_lost_lines
 
 pytestmark = pytest.mark.usefixtures("logs_as_before")
 
+ROOT = Path(__file__).resolve().parents[2]
 CANARY = "canary-line-of-an-answer"
 
 
@@ -87,7 +91,51 @@ def test_lines_are_lost_while_nobody_reads_them_and_written_again_afterwards() -
         lines = [json.loads(line) for line in pipe.read().splitlines()]
     assert not waiting
     assert before == b"x" * filled
-    assert [line["event"] for line in lines] == ["ours", "theirs"]
+    assert [line["event"] for line in lines] == ["lines_lost", "ours", "theirs"]
+    assert lines[0]["count"] == 200
+
+
+def test_what_is_lost_is_counted() -> None:
+    """The lines are gone, their number is not."""
+    told: list[None] = []
+    with piped() as pipe:
+        count_lost_lines(lambda: told.append(None))
+        _log(1)
+        before = len(told)
+        pipe.fill()
+
+        _log(5)
+
+    assert (before, len(told)) == (0, 10)
+
+
+def test_two_processes_on_one_full_pipe_keep_nobody_waiting() -> None:
+    """Both may see that it takes a line, and one of them fill it: neither is ever in a write that blocks."""
+    reading, writing = os.pipe()
+    code = """
+import structlog
+from service.adapters.logs import configure_logs
+configure_logs("info")
+for number in range(20_000):
+    structlog.get_logger().info("x", filler="y" * 1000)
+"""
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=writing)  # noqa: S603 — our own interpreter and code
+        for _ in range(3)
+    ]
+    os.close(writing)
+    try:
+        # Read slowly enough that it is full nearly all the time, and let there be room again and again.
+        for _ in range(200):
+            os.read(reading, 1500)
+        codes = [writer.wait(30) for writer in writers]
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
+        os.close(reading)
+
+    assert codes == [0, 0, 0]
 
 
 @pytest.mark.parametrize("level", ["debug", "info"])
