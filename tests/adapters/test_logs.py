@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as strings
 
 from service.adapters.logs import _Formatter, _line, configure_logs
@@ -82,6 +82,7 @@ def test_a_line_is_json_with_time_and_level(capfd: pytest.CaptureFixture[str]) -
     assert CANARY not in json.dumps(line)
 
 
+@example(text="\x7f", name="structlog")
 @given(text=strings.text(), name=strings.sampled_from(["structlog", "logging"]))
 def test_a_line_is_one_line_of_printable_ascii(text: str, name: str) -> None:
     """No newline, no escape sequence and no other control character leaves, so that nobody writes a line or colours a terminal."""
