@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from service.adapters.access_source import AccessFile
 from service.adapters.audit_file import AuditFile
 from service.adapters.background import Background, Regularly
-from service.adapters.calls import timed
+from service.adapters.calls import CallWatch, timed
 from service.adapters.circuit import Circuit
 from service.adapters.counted_audit import CountedAudit
 from service.adapters.deadline import Watch
@@ -52,6 +52,7 @@ from service.web.crowd import Crowd
 from service.web.edge import Edge
 from service.web.failure_limit import FailureLimit
 from service.web.ops import Check
+from service.web.spans import Trace, untraced
 
 _REDIS_TIMEOUT = timedelta(milliseconds=450)
 _MARGIN = timedelta(seconds=10)
@@ -94,11 +95,12 @@ def build_broker(settings: Settings) -> Broker:
     )
     keyring = KeyringDirectory(settings.keyring_dir)
     audit = AuditFile(settings.audit_file)
-    link = RedisLink.connect(_redis_options(settings), _wait(settings), timed(metrics.redis_call))
+    redis_watch, upstream_watch, trace = _watches(settings, metrics)
+    link = RedisLink.connect(_redis_options(settings), _wait(settings), redis_watch)
     installation = Installation(link, settings.instance, metrics.storage_wiped)
     upstream = B2BUpstream(
         _upstream_link(settings, metrics),
-        timed(metrics.upstream_call),
+        upstream_watch,
         Deprecations(metrics.upstream_announced),
     )
     gate = Gate(CountedAudit(audit, metrics.audit_failure), now)
@@ -194,6 +196,7 @@ def build_broker(settings: Settings) -> Broker:
         base_url=settings.upstream_url,
         crowd=Crowd(settings.threads),
         observe=metrics.request,
+        trace=trace,
     )
     checks = (
         Check("keyring", lambda: _quietly(keyring)),
@@ -218,6 +221,17 @@ def build_broker(settings: Settings) -> Broker:
         Background((Regularly("maintenance", _MAINTAIN_EVERY, maintenance.run),)),
     )
     return Broker(edge, checks, metrics, backgrounds)
+
+
+def _watches(settings: Settings, metrics: Metrics) -> tuple[CallWatch, CallWatch, Trace]:
+    """Return who watches calls to Redis, calls to the upstream, and requests."""
+    redis, upstream = timed(metrics.redis_call), timed(metrics.upstream_call)
+    if not settings.traces:
+        return redis, upstream, untraced
+    from service.adapters.otel import Traces
+
+    traces = Traces()
+    return traces.redis(redis), traces.upstream(upstream), traces.request
 
 
 def _redis_options(settings: Settings) -> RedisOptions:

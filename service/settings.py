@@ -172,6 +172,12 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"],
         Field(description="The least severe log lines."),
     ] = "info"
+    traces: Annotated[
+        bool,
+        Field(
+            description="Send traces to where OpenTelemetry's own `OTEL_EXPORTER_OTLP_` variables say; needs the extra `otel`."
+        ),
+    ] = False
     web_concurrency: Annotated[
         int,
         Field(validation_alias="WEB_CONCURRENCY", ge=1, le=64, description="Worker processes."),

@@ -41,12 +41,22 @@ def serve() -> None:
         raise click.ClickException(
             "BROKER_ALLOW_EVICTING_REDIS: Redis may evict keys; set its maxmemory-policy to noeviction, or this to true"
         )
+    if settings.traces and not _has_otel():
+        raise click.ClickException("BROKER_TRACES: the extra 'otel' is not installed")
     if not settings.tls_cert_file:
         click.echo("warning: no TLS certificate is set: the API is plain HTTP", err=True)
     if settings.allow_insecure_upstream:
         click.echo("warning: BROKER_ALLOW_INSECURE_UPSTREAM is for the sandbox only", err=True)
     sys.stdout.flush()
     BrokerServer(settings).run()
+
+
+def _has_otel() -> bool:
+    try:
+        import service.adapters.otel  # noqa: F401 — only to see whether it can be; the workers share what was read
+    except ImportError:
+        return False
+    return True
 
 
 def _prepare_counting(settings: Settings) -> None:

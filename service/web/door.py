@@ -43,20 +43,26 @@ class Door:
             run: What answers it.
         """
         visit = begin_visit(request)
-        try:
-            response = run(request, visit)
-        except BrokerError as error:
-            response = problems.answer_broker_error(visit, error)
-        except WrongFieldsError as error:
-            response = problems.answer_wrong_fields(visit, error)
-        except WrongMediaTypeError:
-            response = problems.answer_wrong_media_type(visit)
-        except HTTPException as error:
-            response = problems.answer_http_exception(visit, error)
-        except Exception as error:  # noqa: BLE001 — the last resort: it is logged, and answered with a fixed text
-            response = problems.answer_unexpected(visit, error)
+        with self._edge.trace(route, _known_method(request, route), visit.trace) as span:
+            visit.trace_id = span.trace_id or visit.trace_id
+            response = self._answered(request, visit, run)
+            span.answered(visit.request_id, response.status_code, visit.problem)
         self._leave(request, route, visit, response)
         return response
+
+    def _answered(self, request: Request, visit: Visit, run: Run) -> Response:
+        try:
+            return run(request, visit)
+        except BrokerError as error:
+            return problems.answer_broker_error(visit, error)
+        except WrongFieldsError as error:
+            return problems.answer_wrong_fields(visit, error)
+        except WrongMediaTypeError:
+            return problems.answer_wrong_media_type(visit)
+        except HTTPException as error:
+            return problems.answer_http_exception(visit, error)
+        except Exception as error:  # noqa: BLE001 — the last resort: it is logged, and answered with a fixed text
+            return problems.answer_unexpected(visit, error)
 
     def operate(self, request: Request, operation: Operation, path: Mapping[str, str]) -> Response:
         """Return the answer of an operation."""
@@ -90,8 +96,7 @@ class Door:
     def _leave(self, request: Request, route: str, visit: Visit, response: Response) -> None:
         response.headers["X-Request-Id"] = visit.request_id
         seconds = time.monotonic() - visit.started
-        # A method without a route is the caller's own text.
-        method = "other" if route == NO_ROUTE else request.method
+        method = _known_method(request, route)
         self._edge.observe(route, method, response.status_code, seconds)
         status = response.status_code
 
@@ -118,6 +123,11 @@ class Door:
             response.response = SentBody(cast("Iterable[bytes]", response.response), log)
         else:
             log(response.calculate_content_length() or 0, False)  # noqa: FBT003 — it goes as a whole
+
+
+def _known_method(request: Request, route: str) -> str:
+    """Return the method, unless it has no route and is the caller's own text."""
+    return "other" if route == NO_ROUTE else request.method
 
 
 def _response(answered: Answered) -> Response:
