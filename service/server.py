@@ -18,27 +18,34 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from service.adapters import counting_folder
+from service.adapters.host import connections, writable_folder
 from service.adapters.metrics import MULTIPROCESS
 from service.settings import Settings, SettingsError
-from service.web.ops import create_ops_app
+from service.web.ops import Check, create_ops_app
 
 _BACKLOG = 64
 _OPS_SECONDS = 5
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
-    """Return gunicorn's configuration."""
+    """Return gunicorn's configuration.
+
+    Raises:
+        HostError: The host does not allow enough.
+    """
     options: dict[str, Any] = {
         "bind": settings.bind,
         "workers": settings.web_concurrency,
         "worker_class": "service.worker.BrokerWorker",
         "threads": settings.threads,
+        # Beyond them, the one that has been idle for longest is closed.
+        "worker_connections": connections(settings.threads),
         "backlog": 2048,
         "keepalive": 75,
         "graceful_timeout": 25,
         # Of a worker's heartbeat. Requests have their own total deadlines.
         "timeout": 60,
-        "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 — memory, not a file
+        "worker_tmp_dir": str(writable_folder()),
         # A peer may not tell us who it is or rewrite the path, not even from loopback.
         "forwarded_allow_ips": "",
         "forwarder_headers": "",
@@ -185,7 +192,9 @@ def _serve_ops(worker: Any) -> None:
     from service.wsgi import broker
 
     server = _OpsServer(worker.ops_socket)
-    server.set_app(create_ops_app(broker.checks, broker.metrics.exposition))
+    # Kubernetes stops sending requests once a pod is not ready; those under way, and those still on their way, are answered.
+    stopping = Check("stopping", lambda: "" if worker.alive else "stopping")
+    server.set_app(create_ops_app((*broker.checks, stopping), broker.metrics.exposition))
     threading.Thread(target=server.serve_forever, name="ops", daemon=True).start()
 
 

@@ -1,11 +1,12 @@
 """``broker serve``: the broker under gunicorn, with the project's configuration."""
 
 import os
-import sys
 
 import click
+import structlog
 
 from service.adapters.counting_folder import counting_folder
+from service.adapters.host import HostError, writable_folder
 from service.settings import Settings, SettingsError, load_settings
 
 
@@ -31,7 +32,8 @@ def serve() -> None:
     log_what_python_prints()
     try:
         check_tls_files(settings)
-    except SettingsError as error:
+        server = BrokerServer(settings)
+    except (SettingsError, HostError) as error:
         raise click.ClickException(str(error)) from None
     try:
         read_access_file(settings.access_file, now)
@@ -43,12 +45,12 @@ def serve() -> None:
         )
     if settings.traces and not _has_otel():
         raise click.ClickException("BROKER_TRACES: the extra 'otel' is not installed")
+    log = structlog.get_logger()
     if not settings.tls_cert_file:
-        click.echo("warning: no TLS certificate is set: the API is plain HTTP", err=True)
+        log.warning("api_is_plain_http", setting="BROKER_TLS_CERT_FILE")
     if settings.allow_insecure_upstream:
-        click.echo("warning: BROKER_ALLOW_INSECURE_UPSTREAM is for the sandbox only", err=True)
-    sys.stdout.flush()
-    BrokerServer(settings).run()
+        log.warning("upstream_is_for_the_sandbox", setting="BROKER_ALLOW_INSECURE_UPSTREAM")
+    server.run()
 
 
 def _has_otel() -> bool:
@@ -65,8 +67,6 @@ def _prepare_counting(settings: Settings) -> None:
     if settings.web_concurrency == 1:
         return
     try:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counting_folder())
-    except OSError:
-        raise click.ClickException(
-            "WEB_CONCURRENCY: several workers need a writable /dev/shm or temporary directory to count in"
-        ) from None
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counting_folder(writable_folder()))
+    except HostError as error:
+        raise click.ClickException(str(error)) from None

@@ -4,8 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from service.adapters.counting_folder import PREFIX, counting_folder, remove
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,7 +11,7 @@ _MAKER = """
 import sys
 from pathlib import Path
 from service.adapters.counting_folder import counting_folder
-print(counting_folder([Path(sys.argv[1])]), flush=True)
+print(counting_folder(Path(sys.argv[1])), flush=True)
 sys.stdin.read()
 """
 
@@ -39,7 +37,7 @@ def test_what_a_killed_broker_left_goes_and_what_is_in_use_stays(tmp_path: Path)
     with_counts.kill()
     with_counts.communicate()
 
-    made = counting_folder([tmp_path])
+    made = counting_folder(tmp_path)
 
     found = set(tmp_path.iterdir())
     living.communicate("")
@@ -57,25 +55,16 @@ def test_nothing_else_is_ever_removed(tmp_path: Path) -> None:
     (place / f"{PREFIX}file").write_text("kept")
     (place / "other").mkdir()
 
-    counting_folder([place])
+    counting_folder(place)
     remove(precious)
 
     assert (precious / "file").exists()
     assert {path.name for path in place.iterdir()} >= {f"{PREFIX}link", f"{PREFIX}file", "other"}
 
 
-def test_the_next_place_is_taken_where_one_cannot_be_written(tmp_path: Path) -> None:
-    """And where none can be, that is an error."""
-    missing = tmp_path / "missing"
-
-    assert counting_folder([missing, tmp_path]).parent == tmp_path
-    with pytest.raises(OSError, match="No such file"):
-        counting_folder([missing])
-
-
 def test_a_folder_is_its_makers_alone(tmp_path: Path) -> None:
     """Nobody else on the machine reads or changes counts."""
-    folder = counting_folder([tmp_path])
+    folder = counting_folder(tmp_path)
 
     assert folder.stat().st_mode & 0o077 == 0
     remove(folder)
