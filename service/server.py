@@ -18,7 +18,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
 from service.adapters import counting_folder
-from service.adapters.host import connections, writable_folder
+from service.adapters.host import HostError, connections, listening_socket, writable_folder
 from service.adapters.metrics import MULTIPROCESS
 from service.settings import Settings, SettingsError
 from service.web.ops import Check, create_ops_app
@@ -99,6 +99,19 @@ def check_tls_files(settings: Settings) -> None:
         raise SettingsError("BROKER_TLS_CLIENT_CA_FILE: no certificates in it") from None
 
 
+def check_addresses(settings: Settings) -> None:
+    """See whether the two addresses can be listened at, before gunicorn tries for seconds and says so in many lines.
+
+    Raises:
+        SettingsError: One of them cannot.
+    """
+    for name, address in (("BROKER_BIND", settings.bind), ("BROKER_OPS_BIND", settings.ops_bind)):
+        try:
+            listening_socket(address).close()
+        except HostError as error:
+            raise SettingsError(f"{name}: cannot listen there: {error}") from None
+
+
 class BrokerLogger(Logger):
     """gunicorn's own messages, written as everything else is, and no access log at all."""
 
@@ -172,14 +185,8 @@ def _hardened(context: ssl.SSLContext) -> ssl.SSLContext:
 
 
 def _open_ops_port(bind: str) -> Callable[[Any], None]:
-    host, _, port = bind.rpartition(":")
-
     def on_starting(arbiter: Any) -> None:
-        arbiter.ops_socket = socket.create_server(
-            (host.strip("[]"), int(port)),
-            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-            backlog=_BACKLOG,
-        )
+        arbiter.ops_socket = listening_socket(bind, _BACKLOG)
 
     return on_starting
 

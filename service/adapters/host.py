@@ -1,7 +1,8 @@
-"""What the host allows this process: how many files it may open, and where it may write."""
+"""What the host allows this process: how many files it may open, where it may write, and where it may listen."""
 
 import os
 import resource
+import socket
 import tempfile
 from pathlib import Path
 
@@ -32,6 +33,21 @@ def connections(threads: int) -> int:
             f"{allowed} open files are too few (ulimit -n): {threads} threads need {own + _FEWEST_CONNECTIONS}"
         )
     return min(allowed - own, _MOST_CONNECTIONS)
+
+
+def listening_socket(address: str, backlog: int = 0) -> socket.socket:
+    """Return a socket that listens at ``host:port``.
+
+    Raises:
+        HostError: The address is taken, not this host's, or not one that it can have, such as IPv6 where there is none.
+    """
+    host, _, port = address.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), int(port)), family=family, backlog=backlog)
+    except OSError as error:
+        # Without the address, which stands in the setting.
+        raise HostError(str(error.strerror).partition(" (")[0]) from None
 
 
 def writable_folder() -> Path:

@@ -319,7 +319,11 @@ class _VettedMixin:
             if not self.admits_private and not ipaddress.ip_address(address[0]).is_global:
                 error = OSError("the address is not global")
                 continue
-            sock = socket.socket(family, kind, protocol)
+            try:
+                sock = socket.socket(family, kind, protocol)
+            except OSError as failed:  # a host without IPv6 may still be told of such an address
+                error = failed
+                continue
             try:
                 sock.settimeout(min(self.deadline.left(), _CONNECT_SECONDS))
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

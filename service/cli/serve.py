@@ -26,12 +26,13 @@ def serve() -> None:
     from service.adapters.access_file import AccessFileError, read_access_file
     from service.adapters.logs import configure_logs, log_what_python_prints
     from service.app import now, redis_evicts
-    from service.server import BrokerServer, check_tls_files
+    from service.server import BrokerServer, check_addresses, check_tls_files
 
     configure_logs(settings.log_level)
     log_what_python_prints()
     try:
         check_tls_files(settings)
+        check_addresses(settings)
         server = BrokerServer(settings)
     except (SettingsError, HostError) as error:
         raise click.ClickException(str(error)) from None
