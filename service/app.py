@@ -12,9 +12,13 @@ from datetime import UTC, datetime, timedelta
 from service.adapters.access_source import AccessFile
 from service.adapters.audit_file import AuditFile
 from service.adapters.background import Background, Regularly
+from service.adapters.calls import CallWatch, timed
+from service.adapters.circuit import Circuit
+from service.adapters.counted_audit import CountedAudit
 from service.adapters.deadline import Watch
 from service.adapters.deprecations import Deprecations
 from service.adapters.issuer_links import IssuerLinks
+from service.adapters.key_times import KeyTimes
 from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.metrics import Metrics
 from service.adapters.redis_connections import RedisOptions
@@ -48,6 +52,7 @@ from service.web.crowd import Crowd
 from service.web.edge import Edge
 from service.web.failure_limit import FailureLimit
 from service.web.ops import Check
+from service.web.spans import Trace, untraced
 
 _REDIS_TIMEOUT = timedelta(milliseconds=450)
 _MARGIN = timedelta(seconds=10)
@@ -85,21 +90,27 @@ def build_broker(settings: Settings) -> Broker:
     """
     metrics = Metrics()
     links = IssuerLinks()
-    access = AccessFile(settings.access_file, now, links, metrics.access_reload)
+    access = AccessFile(
+        settings.access_file, now, links, metrics.access_reload, metrics.access_in_force
+    )
     keyring = KeyringDirectory(settings.keyring_dir)
     audit = AuditFile(settings.audit_file)
-    link = RedisLink.connect(_redis_options(settings), _wait(settings))
+    redis_watch, upstream_watch, trace = _watches(settings, metrics)
+    link = RedisLink.connect(_redis_options(settings), _wait(settings), redis_watch)
     installation = Installation(link, settings.instance, metrics.storage_wiped)
     upstream = B2BUpstream(
-        _upstream_link(settings), metrics.upstream_call, Deprecations(metrics.upstream_announced)
+        _upstream_link(settings, metrics),
+        upstream_watch,
+        Deprecations(metrics.upstream_announced),
     )
-    gate = Gate(audit, now)
+    gate = Gate(CountedAudit(audit, metrics.audit_failure), now)
     table, references_table, agreed = (
         RedisStores(link),
         RedisReferences(link, settings.upstream_requests_per_minute),
         RedisMaintenance(link),
     )
     mounted = StoresDirectory(settings.stores_dir)
+    key_times = KeyTimes(settings.keyring_dir, metrics.keys_seen)
     reader = StoreReader(table, metrics, settings.instance, now)
     references = References(
         gate=gate,
@@ -185,6 +196,7 @@ def build_broker(settings: Settings) -> Broker:
         base_url=settings.upstream_url,
         crowd=Crowd(settings.threads),
         observe=metrics.request,
+        trace=trace,
     )
     checks = (
         Check("keyring", lambda: _quietly(keyring)),
@@ -202,12 +214,24 @@ def build_broker(settings: Settings) -> Broker:
                 Regularly("access file", _RELOAD_EVERY, access.reload),
                 Regularly("issuers' keys", _RELOAD_EVERY, links.refresh),
                 Regularly("storage", _LOOK_EVERY, installation.look),
+                Regularly("key times", _LOOK_EVERY, key_times.look),
             )
         ),
         # A thread of its own, because it may wait for the upstream.
         Background((Regularly("maintenance", _MAINTAIN_EVERY, maintenance.run),)),
     )
     return Broker(edge, checks, metrics, backgrounds)
+
+
+def _watches(settings: Settings, metrics: Metrics) -> tuple[CallWatch, CallWatch, Trace]:
+    """Return who watches calls to Redis, calls to the upstream, and requests."""
+    redis, upstream = timed(metrics.redis_call), timed(metrics.upstream_call)
+    if not settings.traces:
+        return redis, upstream, untraced
+    from service.adapters.otel import Traces
+
+    traces = Traces()
+    return traces.redis(redis), traces.upstream(upstream), traces.request
 
 
 def _redis_options(settings: Settings) -> RedisOptions:
@@ -236,7 +260,7 @@ def redis_evicts(settings: Settings) -> bool:
     return reason == EVICTS
 
 
-def _upstream_link(settings: Settings) -> UpstreamLink:
+def _upstream_link(settings: Settings, metrics: Metrics) -> UpstreamLink:
     return UpstreamLink(
         UpstreamOptions(
             url=settings.upstream_url,
@@ -245,6 +269,7 @@ def _upstream_link(settings: Settings) -> UpstreamLink:
             admits_private=settings.allow_insecure_upstream,
         ),
         Watch(),
+        Circuit(tell=metrics.circuit_open),
     )
 
 

@@ -5,7 +5,6 @@ Source: DESIGN §14; security.md §7; ecosystem.md §3.4.
 
 import logging
 import os
-import shutil
 import socket
 import ssl
 import threading
@@ -19,27 +18,35 @@ import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
+from service.adapters import counting_folder
+from service.adapters.host import HostError, connections, listening_socket, writable_folder
 from service.adapters.metrics import MULTIPROCESS
-from service.settings import COUNTS_PREFIX, Settings, SettingsError
-from service.web.ops import create_ops_app
+from service.settings import Settings, SettingsError
+from service.web.ops import Check, create_ops_app
 
 _BACKLOG = 64
 _OPS_SECONDS = 5
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
-    """Return gunicorn's configuration."""
+    """Return gunicorn's configuration.
+
+    Raises:
+        HostError: The host does not allow enough.
+    """
     options: dict[str, Any] = {
         "bind": settings.bind,
         "workers": settings.web_concurrency,
         "worker_class": "service.worker.BrokerWorker",
         "threads": settings.threads,
+        # Beyond them, the one that has been idle for longest is closed.
+        "worker_connections": connections(settings.threads),
         "backlog": 2048,
         "keepalive": 75,
         "graceful_timeout": 25,
         # Of a worker's heartbeat. Requests have their own total deadlines.
         "timeout": 60,
-        "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108 — memory, not a file
+        "worker_tmp_dir": str(writable_folder()),
         # A peer may not tell us who it is or rewrite the path, not even from loopback.
         "forwarded_allow_ips": "",
         "forwarder_headers": "",
@@ -91,6 +98,19 @@ def check_tls_files(settings: Settings) -> None:
         ssl.create_default_context(cafile=settings.tls_client_ca_file or None)
     except OSError:
         raise SettingsError("BROKER_TLS_CLIENT_CA_FILE: no certificates in it") from None
+
+
+def check_addresses(settings: Settings) -> None:
+    """See whether the two addresses can be listened at, before gunicorn tries for seconds and says so in many lines.
+
+    Raises:
+        SettingsError: One of them cannot.
+    """
+    for name, address in (("BROKER_BIND", settings.bind), ("BROKER_OPS_BIND", settings.ops_bind)):
+        try:
+            listening_socket(address).close()
+        except HostError as error:
+            raise SettingsError(f"{name}: cannot listen there: {error}") from None
 
 
 class BrokerLogger(Logger):
@@ -169,14 +189,8 @@ def _hardened(context: ssl.SSLContext) -> ssl.SSLContext:
 
 
 def _open_ops_port(bind: str) -> Callable[[Any], None]:
-    host, _, port = bind.rpartition(":")
-
     def on_starting(arbiter: Any) -> None:
-        arbiter.ops_socket = socket.create_server(
-            (host.strip("[]"), int(port)),
-            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-            backlog=_BACKLOG,
-        )
+        arbiter.ops_socket = listening_socket(bind, _BACKLOG)
 
     return on_starting
 
@@ -189,7 +203,9 @@ def _serve_ops(worker: Any) -> None:
     from service.wsgi import broker
 
     server = _OpsServer(worker.ops_socket)
-    server.set_app(create_ops_app(broker.checks, broker.metrics.exposition))
+    # Kubernetes stops sending requests once a pod is not ready; those under way, and those still on their way, are answered.
+    stopping = Check("stopping", lambda: "" if worker.alive else "stopping")
+    server.set_app(create_ops_app((*broker.checks, stopping), broker.metrics.exposition))
     threading.Thread(target=server.serve_forever, name="ops", daemon=True).start()
 
 
@@ -202,11 +218,10 @@ def _forget_worker(arbiter: Any, worker: Any) -> None:
 
 
 def _forget_counts(arbiter: Any) -> None:
-    """Remove what the workers counted in, if ``broker serve`` made it."""
+    """Remove what the workers counted in."""
     del arbiter
-    folder = os.environ.get(MULTIPROCESS, "")
-    if Path(folder).name.startswith(COUNTS_PREFIX):
-        shutil.rmtree(folder, ignore_errors=True)
+    if MULTIPROCESS in os.environ:
+        counting_folder.remove(Path(os.environ[MULTIPROCESS]))
 
 
 class _OpsHandler(WSGIRequestHandler):

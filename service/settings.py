@@ -15,8 +15,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from service import setting_forms as forms
 
 PREFIX = "BROKER_"
-COUNTS_PREFIX = "b2b-broker-metrics-"
-"""Of the temporary directory in which several workers count."""
 _FILES = (
     "upstream_ca_file",
     "redis_ca_file",
@@ -174,6 +172,12 @@ class Settings(BaseSettings):
         Literal["debug", "info", "warning", "error"],
         Field(description="The least severe log lines."),
     ] = "info"
+    traces: Annotated[
+        bool,
+        Field(
+            description="Send traces to where OpenTelemetry's own `OTEL_EXPORTER_OTLP_` variables say; needs the extra `otel`."
+        ),
+    ] = False
     web_concurrency: Annotated[
         int,
         Field(validation_alias="WEB_CONCURRENCY", ge=1, le=64, description="Worker processes."),

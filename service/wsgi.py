@@ -2,6 +2,7 @@
 
 import structlog
 
+from service.adapters.logs import count_lost_lines
 from service.adapters.process_hardening import harden_process
 from service.app import build_broker
 from service.settings import load_settings
@@ -10,6 +11,7 @@ from service.web.edge import create_app
 if not harden_process():
     structlog.get_logger().warning("process_memory_readable_by_its_user")
 broker = build_broker(load_settings())
+count_lost_lines(broker.metrics.log_line_lost)
 for background in broker.backgrounds:
     background.start()
 application = create_app(broker.edge)

@@ -17,12 +17,21 @@ from service.core.clock import Clock
 
 Observe = Callable[[bool], None]
 """Told whether a reload succeeded."""
+Show = Callable[[str], None]
+"""Told the digest of what is in force."""
 
 
 class AccessFile:
     """Holds the snapshot in force."""
 
-    def __init__(self, path: str, clock: Clock, links: IssuerLinks, observe: Observe) -> None:
+    def __init__(
+        self,
+        path: str,
+        clock: Clock,
+        links: IssuerLinks,
+        observe: Observe,
+        show: Show | None = None,
+    ) -> None:
         """Read the file.
 
         Raises:
@@ -34,7 +43,9 @@ class AccessFile:
         self._observe = observe
         self._snapshot = read_access_file(path, clock, links)
         self._seen = _digests(self._snapshot.files)
+        self._show = show
         self.problem = ""
+        self._tell()
 
     def __call__(self) -> AccessSnapshot:
         """Return the snapshot in force."""
@@ -56,7 +67,12 @@ class AccessFile:
             self._seen = _digests(self._snapshot.files)
             self.problem = ""
             log.info("access_file_loaded", digest=self._snapshot.policy.digest)
+            self._tell()
         self._observe(not self.problem)
+
+    def _tell(self) -> None:
+        if self._show is not None:
+            self._show(self._snapshot.policy.digest)
 
 
 def _digests(paths: tuple[str, ...]) -> dict[str, str]:

@@ -22,8 +22,14 @@ LONGEST = timedelta(seconds=30)
 class Circuit:
     """The circuit of one host."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        monotonic: Callable[[], float] = time.monotonic,
+        tell: Callable[[bool], None] | None = None,
+    ) -> None:
+        """Take the clock, and whom to tell that the circuit has opened or closed."""
         self._monotonic = monotonic
+        self._tell = tell
         self._lock = threading.Lock()
         self._failures = 0
         self._open_for = SHORTEST
@@ -57,8 +63,11 @@ class Circuit:
         """Note that the host has answered."""
         if self._failures:
             with self._lock:
+                was_open = self.is_open
                 self._failures = 0
                 self._open_for = SHORTEST
+                if was_open and self._tell is not None:
+                    self._tell(False)  # noqa: FBT003 — it is closed
 
     def silent(self) -> None:
         """Note that the host has not answered."""
@@ -66,6 +75,8 @@ class Circuit:
             self._failures += 1
             if self._failures == FAILURES:
                 self._open_until = self._monotonic() + self._open_for.total_seconds()
+                if self._tell is not None:
+                    self._tell(True)  # noqa: FBT003 — it is open
             elif self._failures > FAILURES:
                 self._open_for = min(2 * self._open_for, LONGEST)
                 self._open_until = self._monotonic() + self._open_for.total_seconds()

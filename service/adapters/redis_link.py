@@ -19,6 +19,7 @@ from typing import Any
 
 from redis.exceptions import NoScriptError, ResponseError
 
+from service.adapters.calls import CallWatch, unwatched
 from service.adapters.redis_connections import RedisOptions
 from service.adapters.redis_errors import EVICTS, storage_error
 from service.adapters.redis_node import Argument, Node, Wait, packed
@@ -73,6 +74,7 @@ class Script:
         folder = files("service.adapters") / "lua"
         parts = *_PRELUDES.get(name, ()), name
         source = "".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
+        self.name = name
         self.source = source
         # Redis names scripts by SHA-1; nothing here relies on it being hard to forge.
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
@@ -81,52 +83,64 @@ class Script:
 class RedisLink:
     """Runs scripts on one Redis. Every method raises ``StorageError`` when Redis is away or refuses."""
 
-    def __init__(self, nodes: Nodes, wait: Wait | None = None) -> None:
-        """Take the processes, and what an effect waits for; None where there are no replicas."""
+    def __init__(
+        self, nodes: Nodes, wait: Wait | None = None, watch: CallWatch = unwatched
+    ) -> None:
+        """Take the processes, what an effect waits for (None where there are no replicas), and who watches the calls."""
         self._nodes = nodes
         self._wait = wait
+        self._watch = watch
 
     @classmethod
-    def connect(cls, options: RedisOptions, wait: Wait | None = None) -> "RedisLink":
+    def connect(
+        cls, options: RedisOptions, wait: Wait | None = None, watch: CallWatch = unwatched
+    ) -> "RedisLink":
         """Return a link; nothing is connected until the first use."""
-        return cls(nodes_of(options), wait)
+        return cls(nodes_of(options), wait, watch)
 
     def run(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run a script that has an effect and recognises its own work; an unknown outcome is read back once."""
-        return self._one(script, (keys, args), _EFFECT_TRIES, self._wait)
+        with self._watch(script.name):
+            return self._one(script, (keys, args), _EFFECT_TRIES, self._wait)
 
     def run_many(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         """Run a script that has an effect, which is harmless to have twice, in many places in one go."""
-        return self._many(script, calls, _EFFECT_TRIES, self._wait)
+        with self._watch(script.name):
+            return self._many(script, calls, _EFFECT_TRIES, self._wait)
 
     def read(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> Any:
         """Run a script that has no effect."""
-        return self._one(script, (keys, args), _READ_TRIES, None)
+        with self._watch(script.name):
+            return self._one(script, (keys, args), _READ_TRIES, None)
 
     def read_many(self, script: Script, calls: Sequence[Call]) -> list[Any]:
         """Run a script that has no effect in many places in one go."""
-        return self._many(script, calls, _READ_TRIES, None)
+        with self._watch(script.name):
+            return self._many(script, calls, _READ_TRIES, None)
 
     def zrangebylex_many(self, keys: Sequence[str], minimum: str, limit: int) -> list[list[bytes]]:
         """Return the first ``limit`` members from ``minimum`` on of many sorted sets."""
         commands = [packed("ZRANGEBYLEX", key, minimum, "+", "LIMIT", 0, limit) for key in keys]
-        return [_given(answer) for answer in self._ask(keys, commands, _READ_TRIES, None)]
+        with self._watch("zrangebylex"):
+            return [_given(answer) for answer in self._ask(keys, commands, _READ_TRIES, None)]
 
     def hdel(self, key: str, fields: Sequence[str]) -> None:
         """Delete fields of a hash."""
         command = packed("HDEL", key, *fields)
-        _given(self._nodes.ask([key], [command], _EFFECT_TRIES, self._wait)[0])
+        with self._watch("hdel"):
+            _given(self._nodes.ask([key], [command], _EFFECT_TRIES, self._wait)[0])
 
     def ping(self) -> None:
         """See whether Redis is there and is what it should be.
 
         Of a cluster a part is enough to be there: a dead node should not keep the broker from the stores of the others.
         """
-        nodes = self._nodes.primaries()
-        failures = [error for node in nodes if (error := _failure(node)) is not None]
-        evicting = [error for error in failures if error.reason == EVICTS]
-        if evicting or len(failures) == len(nodes):
-            raise (evicting or failures)[0]
+        with self._watch("ping"):
+            nodes = self._nodes.primaries()
+            failures = [error for node in nodes if (error := _failure(node)) is not None]
+            evicting = [error for error in failures if error.reason == EVICTS]
+            if evicting or len(failures) == len(nodes):
+                raise (evicting or failures)[0]
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -1,6 +1,5 @@
 """What the replicas agree on about work that nobody asks for, in Redis. Fulfils ``MaintenanceTable``."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import get_args
 
@@ -8,12 +7,15 @@ from service.adapters.redis_link import PARTITION, RedisLink, Script, home
 from service.adapters.redis_node import Argument
 from service.core.clock import to_millis
 from service.core.lifecycle import STATUSES
+from service.core.ports import Census
 from service.core.records import TokenStyle
 
 _MILLISECOND = timedelta(milliseconds=1)
 # What concerns the whole installation lies in the first partition.
 _WHOLE = PARTITION["00"]
 _STYLES = ("", *get_args(TokenStyle))
+_REFERENCES = "references"
+_MOST_DIGITS = 15
 
 
 class RedisMaintenance:
@@ -72,20 +74,28 @@ class RedisMaintenance:
         """See ``MaintenanceTable.refused_since``."""
         return int(self._link.run(self._refused, [_WHOLE.refused], [to_millis(moment), "", 0, 0]))
 
-    def note_census(self, counts: Mapping[tuple[str, str], int], keep: timedelta) -> None:
+    def note_census(self, census: Census, keep: timedelta) -> None:
         """See ``MaintenanceTable.note_census``."""
-        rows = [part for (status, style), n in counts.items() for part in (f"{status}.{style}", n)]
+        counts = {f"{status}.{style}": n for (status, style), n in census.stores.items()}
+        counts[_REFERENCES] = census.live_references
+        rows = [part for row in counts.items() for part in row]
         self._link.run(self._census, [_WHOLE.census], [keep // _MILLISECOND, *rows])
 
-    def census(self) -> Mapping[tuple[str, str], int]:
+    def census(self) -> Census:
         """See ``MaintenanceTable.census``."""
         rows = self._link.read(self._census, [_WHOLE.census], [0])
+        told = {
+            name.decode("ascii", "replace"): int(number)
+            for name, number in zip(rows[::2], rows[1::2], strict=True)
+            if number.isdigit() and len(number) <= _MOST_DIGITS
+        }
+        live = told.pop(_REFERENCES, 0)
         counts: dict[tuple[str, str], int] = {}
-        for name, number in zip(rows[::2], rows[1::2], strict=True):
-            status, _, style = name.decode("ascii", "replace").partition(".")
-            if status in STATUSES and style in _STYLES and number.isdigit():
-                counts[status, style] = int(number)
-        return counts
+        for name, number in told.items():
+            status, _, style = name.partition(".")
+            if status in STATUSES and style in _STYLES:
+                counts[status, style] = number
+        return Census(counts, live)
 
     def _claimed(self, key: str, owner: str, span: timedelta) -> bool:
         return bool(self._link.run(self._claim, [key], [owner, span // _MILLISECOND]))

@@ -5,12 +5,13 @@ The token endpoints live beneath ``/api/io`` without a version (upstream.md §1)
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar, get_args
 
+from service.adapters.calls import OK, CallWatch, Headers
 from service.adapters.deprecations import Deprecations, Kind
 from service.adapters.upstream_link import UpstreamLink, UpstreamResponse
 from service.core.errors import (
-    BrokerError,
     CredentialRefusedError,
     UpstreamAnswerError,
     UpstreamError,
@@ -34,6 +35,8 @@ _MOST_PAGES = 400
 _ANSWER_BYTES = 64 * 1024
 _TOKEN_PAGE_BYTES = 4 * 1024 * 1024
 _NOT_FOUND = 404
+_TOO_MANY = 429
+_SERVER_ERRORS = 500
 
 Answer = TypeVar("Answer")
 
@@ -44,12 +47,12 @@ class B2BUpstream:
     def __init__(
         self,
         link: UpstreamLink,
-        observe: Callable[[str, str], None],
+        watch: CallWatch,
         deprecations: Deprecations,
     ) -> None:
-        """Take the link, whom to tell the outcome of each of the broker's own calls (operation, outcome), and who reads announcements."""
+        """Take the link, who watches the calls, and who reads announcements."""
         self._link = link
-        self._observe = observe
+        self._watch = watch
         self._deprecations = deprecations
 
     def issue(self, store_hash: str, email: Secret, password: Secret, name: str) -> Secret:
@@ -126,7 +129,9 @@ class B2BUpstream:
 
     def exchange(self, request: ProxyRequest) -> ProxyResponse:
         """See ``Upstream.exchange``."""
-        response = self._link.exchange(request)
+        with self._watch("proxy") as call:
+            response = self._link.exchange(_traced(request, call.headers))
+            call.outcome = _outcome(response.status)
         self._note(response)
         return response
 
@@ -145,16 +150,27 @@ class B2BUpstream:
         fresh: bool = False,
         limit: int = _ANSWER_BYTES,
     ) -> Answer:
-        try:
-            response = self._link.exchange(request, fresh=fresh)
+        with self._watch(operation) as call:
+            response = self._link.exchange(_traced(request, call.headers), fresh=fresh)
             self._note(response)
             body = response.read(limit)
-            answer = understand(response.status, body, response.header("retry-after"))
-        except BrokerError as error:
-            self._observe(operation, error.reason)
-            raise
-        self._observe(operation, "ok")
-        return answer
+            return understand(response.status, body, response.header("retry-after"))
+
+
+def _outcome(status: int) -> str:
+    """Return how a caller's request ended, as far as the upstream's health is concerned."""
+    if status == _TOO_MANY:
+        return "upstream_rate_limited"
+    return "upstream_error" if status >= _SERVER_ERRORS else OK
+
+
+def _traced(request: ProxyRequest, headers: Headers) -> ProxyRequest:
+    """Return a request with the headers of a trace in the place of those that it came with."""
+    if not headers:
+        return request
+    names = {name for name, _ in headers}
+    kept = tuple(pair for pair in request.headers if pair[0].lower() not in names)
+    return replace(request, headers=(*kept, *headers))
 
 
 def _request(

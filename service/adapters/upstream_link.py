@@ -157,12 +157,14 @@ class UpstreamResponse:
 class UpstreamLink:
     """Makes exchanges with the one upstream."""
 
-    def __init__(self, options: UpstreamOptions, watch: Watch) -> None:
+    def __init__(
+        self, options: UpstreamOptions, watch: Watch, circuit: Circuit | None = None
+    ) -> None:
         self._options = options
         self._watch = watch
         self._factory = _Factory(options)
         self._idle = _Idle()
-        self._circuit = Circuit()
+        self._circuit = circuit or Circuit()
 
     @property
     def base_url(self) -> str:
@@ -329,7 +331,11 @@ class _VettedMixin:
             if not self.admits_private and not ipaddress.ip_address(address[0]).is_global:
                 error = OSError("the address is not global")
                 continue
-            sock = socket.socket(family, kind, protocol)
+            try:
+                sock = socket.socket(family, kind, protocol)
+            except OSError as failed:  # a host without IPv6 may still be told of such an address
+                error = failed
+                continue
             try:
                 sock.settimeout(min(self.deadline.left(), _CONNECT_SECONDS))
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

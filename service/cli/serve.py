@@ -1,12 +1,13 @@
 """``broker serve``: the broker under gunicorn, with the project's configuration."""
 
 import os
-import sys
-import tempfile
 
 import click
+import structlog
 
-from service.settings import COUNTS_PREFIX, Settings, SettingsError, load_settings
+from service.adapters.counting_folder import counting_folder
+from service.adapters.host import HostError, writable_folder
+from service.settings import Settings, SettingsError, load_settings
 
 
 @click.command()
@@ -23,14 +24,17 @@ def serve() -> None:
 
     _prepare_counting(settings)
     from service.adapters.access_file import AccessFileError, read_access_file
-    from service.adapters.logs import configure_logs
+    from service.adapters.logs import configure_logs, log_what_python_prints
     from service.app import now, redis_evicts
-    from service.server import BrokerServer, check_tls_files
+    from service.server import BrokerServer, check_addresses, check_tls_files
 
     configure_logs(settings.log_level)
+    log_what_python_prints()
     try:
         check_tls_files(settings)
-    except SettingsError as error:
+        check_addresses(settings)
+        server = BrokerServer(settings)
+    except (SettingsError, HostError) as error:
         raise click.ClickException(str(error)) from None
     try:
         read_access_file(settings.access_file, now)
@@ -40,16 +44,30 @@ def serve() -> None:
         raise click.ClickException(
             "BROKER_ALLOW_EVICTING_REDIS: Redis may evict keys; set its maxmemory-policy to noeviction, or this to true"
         )
+    if settings.traces and not _has_otel():
+        raise click.ClickException("BROKER_TRACES: the extra 'otel' is not installed")
+    log = structlog.get_logger()
     if not settings.tls_cert_file:
-        click.echo("warning: no TLS certificate is set: the API is plain HTTP", err=True)
+        log.warning("api_is_plain_http", setting="BROKER_TLS_CERT_FILE")
     if settings.allow_insecure_upstream:
-        click.echo("warning: BROKER_ALLOW_INSECURE_UPSTREAM is for the sandbox only", err=True)
-    sys.stdout.flush()
-    BrokerServer(settings).run()
+        log.warning("upstream_is_for_the_sandbox", setting="BROKER_ALLOW_INSECURE_UPSTREAM")
+    server.run()
+
+
+def _has_otel() -> bool:
+    try:
+        import service.adapters.otel  # noqa: F401 — only to see whether it can be; the workers share what was read
+    except ImportError:
+        return False
+    return True
 
 
 def _prepare_counting(settings: Settings) -> None:
     """Give several workers one place to count in; prometheus-client looks for it once, when it is imported."""
-    if settings.web_concurrency > 1:
-        folder = tempfile.mkdtemp(prefix=COUNTS_PREFIX)
-        os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    if settings.web_concurrency == 1:
+        return
+    try:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counting_folder(writable_folder()))
+    except HostError as error:
+        raise click.ClickException(str(error)) from None

@@ -1,5 +1,6 @@
 """The one place that decides and records. No use case acts without passing here first, and none releases without recording."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.core.audit import AuditEntry, Outcome
@@ -12,11 +13,16 @@ from service.core.ports import AuditSink
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One authenticated request: who, under which id, and the policy snapshot that holds for all of it."""
+    """One authenticated request: who, under which id, and the policy snapshot that holds for all of it.
+
+    Attributes:
+        on_store: Told the store that a decision is about, for the request's log line.
+    """
 
     caller: Caller
     request_id: str
     policy: Policy
+    on_store: Callable[[str], None] = lambda _store_hash: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ class Gate:
         Raises:
             AuditError: It could not be written, so nothing may be released or changed.
         """
+        if about.store_hash:
+            call.on_store(about.store_hash)
         self._audit.record(
             AuditEntry(
                 time=self._clock(),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from service.core.errors import UpstreamAnswerError
 from service.core.secret import Secret
+from service.core.trace_context import read_trace_context
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -51,6 +52,9 @@ _REQUEST_DROPPED = _HOP_BY_HOP | {
     # Parts of an answer could hold parts of a token, which the response guard would not recognise.
     "range",
     "if-range",
+    # Read, and told anew where they can be.
+    "traceparent",
+    "tracestate",
     # A method or path that differs from the one that was allowed.
     "x-http-method",
     "x-http-method-override",
@@ -81,6 +85,7 @@ def outgoing(headers: Headers, token: Mapping[str, Secret]) -> tuple[tuple[str, 
         and lower not in named
         and not lower.startswith(_REQUEST_PREFIXES)
     ]
+    kept.extend(_trace([pair for pair in listed if pair[0].lower() not in named]))
     # What is read must be readable for the response guard.
     kept.append(("Accept-Encoding", "identity"))
     kept.extend((name, secret.reveal()) for name, secret in token.items())
@@ -114,6 +119,14 @@ def _is_writable(name: str, value: str) -> bool:
 def _leads_away(name: str, value: str) -> bool:
     """Tell whether a redirect names a host: a client that follows it would take its reference there."""
     return name.lower() == "location" and not re.match(r"/(?![/\\])", value)
+
+
+def _trace(headers: list[tuple[str, str]]) -> Headers:
+    parent, state = (
+        ",".join(value for name, value in headers if name.lower() == wanted)
+        for wanted in ("traceparent", "tracestate")
+    )
+    return read_trace_context(parent, state).headers
 
 
 def _named_by_connection(headers: list[tuple[str, str]]) -> frozenset[str]:

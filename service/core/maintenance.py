@@ -33,6 +33,7 @@ from service.core.lifecycle import shown
 from service.core.login_pause import is_paused
 from service.core.policy import Policy
 from service.core.ports import (
+    Census,
     KeyringSource,
     MaintenanceTable,
     MountedCredentials,
@@ -105,7 +106,7 @@ class Maintenance:
         self._observer.issuing_paused(paused=is_paused(self._agreed, self._clock()))
         if not self._agreed.claim("maintenance", self._owner, TERM):
             self._versions = {}  # whoever is elected next looks at everything that is mounted
-            self._observer.stores_counted(self._agreed.census())
+            self._show(self._agreed.census())
             return
         keyring = self._keyring()
         versions = self._mounted.versions()
@@ -270,7 +271,7 @@ class Maintenance:
             return
         self._counted_at = now
         counts: Counter[tuple[str, str]] = Counter()
-        after = ""
+        live, after = 0, ""
         while hashes := self._table.page(after, _COUNTED_AT_ONCE):
             for name, view in zip(hashes, self._table.read(hashes, now), strict=True):
                 if view.line is None:
@@ -281,12 +282,18 @@ class Maintenance:
                     record = StoreRecord(name, now, status="quarantined")
                 else:
                     self._remind(Seen(record, view))
+                live += view.live_references
                 leased = view.lease_left is not None
                 status = shown(record.status, leased=leased, unsettled=bool(view.attempts))
                 counts[status, record.token.style if record.token else ""] += 1
             after = hashes[-1]
-        self._agreed.note_census(counts, _CENSUS_KEPT)
-        self._observer.stores_counted(counts)
+        census = Census(counts, live)
+        self._agreed.note_census(census, _CENSUS_KEPT)
+        self._show(census)
+
+    def _show(self, census: Census) -> None:
+        self._observer.stores_counted(census.stores)
+        self._observer.references_counted(census.live_references)
 
 
 def _renewal_of(token: StoredToken | None) -> datetime | None:

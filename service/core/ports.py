@@ -4,7 +4,7 @@ Every method raises only the errors named in its docstring, whatever library is 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
@@ -46,6 +46,9 @@ class Observer(Protocol):
     def reference(self, operation: str, outcome: str) -> None:
         """A reference was minted, redeemed, used, or refused."""
 
+    def budget_left(self, share: float) -> None:
+        """A request was taken from a limit on requests to the upstream, and this much of it is left: 1 is all."""
+
     def budget_refusal(self, kind: str) -> None:
         """A request was refused so that a limit on requests to the upstream holds."""
 
@@ -54,6 +57,9 @@ class Observer(Protocol):
 
     def stores_counted(self, counts: Mapping[tuple[str, str], int]) -> None:
         """How many stores there are, by status and by token style (empty for none)."""
+
+    def references_counted(self, live: int) -> None:
+        """How many references are live."""
 
 
 # --- stores
@@ -92,6 +98,19 @@ class StoreView:
     attempts: tuple[Attempt, ...]
     last_used_at: datetime | None
     live_references: int
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How many there are of what the broker keeps.
+
+    Attributes:
+        stores: Stores, by status and by token style (empty for none).
+        live_references: References that are neither expired, used up nor revoked.
+    """
+
+    stores: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    live_references: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +233,10 @@ class MaintenanceTable(Protocol):
     def refused_since(self, moment: datetime) -> int:
         """Return the number of stores whose password was refused since then."""
 
-    def note_census(self, counts: Mapping[tuple[str, str], int], keep: timedelta) -> None:
-        """Tell the other replicas how many stores there are, by status and token style."""
+    def note_census(self, census: Census, keep: timedelta) -> None:
+        """Tell the other replicas how many there are."""
 
-    def census(self) -> Mapping[tuple[str, str], int]:
+    def census(self) -> Census:
         """Return what was told last; nothing if that is too long ago. It is for metrics: whoever writes Redis can make it up."""
 
 

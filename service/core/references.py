@@ -198,6 +198,8 @@ class References:
             )
         self._gate.record(call, about, "allowed")  # 5
         self._observer.reference(action.partition(".")[2], "ok")
+        if taken.allowance is not None:
+            self._observer.budget_left(taken.allowance.left / taken.allowance.quota)
         return self._release(call, about, keyring, accessor, grant, taken)  # 6
 
     def lower(self, use: Use, said: Said) -> None:
@@ -292,6 +294,7 @@ class References:
         self._gate.authorise(call, about)
         self._table.revoke_store(store_hash)
         self._gate.record(call, about, "allowed", "revoked_store")
+        self._observer.reference("revoke_store", "ok")
 
     def revoke_caller(self, call: Call, identity: str) -> None:
         """Revoke every reference minted by or for an identity, of whatever store.
@@ -303,6 +306,7 @@ class References:
         self._gate.authorise(call, about)
         self._table.revoke_caller(identity)
         self._gate.record(call, about, "allowed", "revoked_caller")
+        self._observer.reference("revoke_caller", "ok")
 
     def revoke_all(self, call: Call) -> None:
         """Revoke every reference there is.
@@ -314,6 +318,7 @@ class References:
         self._gate.authorise(call, about)
         self._table.revoke_all()
         self._gate.record(call, about, "allowed", "revoked_all")
+        self._observer.reference("revoke_all", "ok")
 
     # --- using
 

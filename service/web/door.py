@@ -5,7 +5,8 @@ answer, one log line and one count.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import cast
 
 import structlog
 from werkzeug import Request, Response
@@ -17,6 +18,7 @@ from service.web import problems
 from service.web.body import refuse_query
 from service.web.operations import Answered, Asked, Edge, Operation
 from service.web.problems import WrongFieldsError, WrongMediaTypeError
+from service.web.sent_body import SentBody
 from service.web.visit import Visit, begin_visit
 
 Run = Callable[[Request, Visit], Response]
@@ -41,20 +43,26 @@ class Door:
             run: What answers it.
         """
         visit = begin_visit(request)
-        try:
-            response = run(request, visit)
-        except BrokerError as error:
-            response = problems.answer_broker_error(visit, error)
-        except WrongFieldsError as error:
-            response = problems.answer_wrong_fields(visit, error)
-        except WrongMediaTypeError:
-            response = problems.answer_wrong_media_type(visit)
-        except HTTPException as error:
-            response = problems.answer_http_exception(visit, error)
-        except Exception as error:  # noqa: BLE001 — the last resort: it is logged, and answered with a fixed text
-            response = problems.answer_unexpected(visit, error)
+        with self._edge.trace(route, _known_method(request, route), visit.trace) as span:
+            visit.trace_id = span.trace_id or visit.trace_id
+            response = self._answered(request, visit, run)
+            span.answered(visit.request_id, response.status_code, visit.problem)
         self._leave(request, route, visit, response)
         return response
+
+    def _answered(self, request: Request, visit: Visit, run: Run) -> Response:
+        try:
+            return run(request, visit)
+        except BrokerError as error:
+            return problems.answer_broker_error(visit, error)
+        except WrongFieldsError as error:
+            return problems.answer_wrong_fields(visit, error)
+        except WrongMediaTypeError:
+            return problems.answer_wrong_media_type(visit)
+        except HTTPException as error:
+            return problems.answer_http_exception(visit, error)
+        except Exception as error:  # noqa: BLE001 — the last resort: it is logged, and answered with a fixed text
+            return problems.answer_unexpected(visit, error)
 
     def operate(self, request: Request, operation: Operation, path: Mapping[str, str]) -> Response:
         """Return the answer of an operation."""
@@ -83,27 +91,43 @@ class Door:
             self._edge.gate.record_unauthenticated(visit.request_id, error.reason)
             raise
         visit.caller = caller.identity
-        return Call(caller, visit.request_id, access.policy)
+        return Call(caller, visit.request_id, access.policy, visit.is_about)
 
     def _leave(self, request: Request, route: str, visit: Visit, response: Response) -> None:
         response.headers["X-Request-Id"] = visit.request_id
         seconds = time.monotonic() - visit.started
-        # A method without a route is the caller's own text.
-        method = "other" if route == NO_ROUTE else request.method
+        method = _known_method(request, route)
         self._edge.observe(route, method, response.status_code, seconds)
-        # No path and no query: what a caller puts there is not ours to keep.
-        self._log.info(
-            "request",
-            request_id=visit.request_id,
-            trace_id=visit.trace_id,
-            caller=visit.caller,
-            route=route,
-            method=method,
-            status=response.status_code,
-            problem=visit.problem,
-            reason=visit.reason,
-            ms=round(seconds * 1000, 1),
-        )
+        status = response.status_code
+
+        def log(sent: int, cut_short: bool) -> None:  # noqa: FBT001 — as ``Tell`` has it
+            # No path and no query: what a caller puts there is not ours to keep.
+            self._log.info(
+                "request",
+                request_id=visit.request_id,
+                trace_id=visit.trace_id,
+                caller=visit.caller,
+                route=route,
+                method=method,
+                # What names no store is the caller's own text.
+                store_hash="" if visit.problem == "store_unknown" else visit.store_hash,
+                status=status,
+                problem=visit.problem,
+                reason=visit.reason,
+                bytes=sent,
+                cut_short=cut_short,
+                ms=round((time.monotonic() - visit.started) * 1000, 1),
+            )
+
+        if response.is_streamed:
+            response.response = SentBody(cast("Iterable[bytes]", response.response), log)
+        else:
+            log(response.calculate_content_length() or 0, False)  # noqa: FBT003 — it goes as a whole
+
+
+def _known_method(request: Request, route: str) -> str:
+    """Return the method, unless it has no route and is the caller's own text."""
+    return "other" if route == NO_ROUTE else request.method
 
 
 def _response(answered: Answered) -> Response:

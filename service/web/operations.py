@@ -15,6 +15,7 @@ from service.core.references import References
 from service.core.stores import Stores
 from service.web.callers import Callers
 from service.web.crowd import Crowd
+from service.web.spans import Trace, untraced
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Edge:
         base_url: Of the upstream, for those who redeem.
         crowd: Keeps callers who wait for one store from taking every thread.
         observe: Told route, method, status and seconds of every request.
+        trace: Begins the span of every request.
     """
 
     access: AccessSource
@@ -46,6 +48,7 @@ class Edge:
     base_url: str
     crowd: Crowd
     observe: Callable[[str, str, int, float], None]
+    trace: Trace = untraced
 
 
 @dataclass(frozen=True, slots=True)

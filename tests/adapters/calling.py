@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
+from service.adapters.calls import timed
 from service.adapters.deadline import Watch
 from service.adapters.deprecations import Deprecations
 from service.adapters.upstream import B2BUpstream
@@ -43,7 +44,7 @@ class ObservedUpstream(B2BUpstream):
         self.announced: list[tuple[str, float]] = []
         super().__init__(
             link,
-            lambda *told: self.observed.update([told]),
+            timed(lambda operation, outcome, _: self.observed.update([(operation, outcome)])),
             Deprecations(lambda *told: self.announced.append(told)),
         )
 

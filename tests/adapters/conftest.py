@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 
 import fakeredis
@@ -160,7 +162,10 @@ def logs_as_before() -> Iterator[None]:
     """Put back what logging is for everybody else."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
     yield
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
+    logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()

@@ -58,6 +58,22 @@ def test_after_several_failures_in_a_row_everybody_is_told_at_once() -> None:
     assert circuit.is_open
 
 
+def test_opening_and_closing_are_told_once_each() -> None:
+    """Neither a trial that fails nor an answer while it is closed is news."""
+    clock, told = Seconds(), list[bool]()
+    circuit = Circuit(clock, told.append)
+    circuit.answered()
+    for _ in range(FAILURES + 2):
+        circuit.silent()
+    opened = told.copy()
+
+    circuit.answered()
+    circuit.silent()
+    circuit.answered()
+
+    assert (opened, told) == ([True], [True, False])
+
+
 def test_one_request_at_a_time_is_the_trial() -> None:
     """The others are not let through before it is known what came of it."""
     clock = Seconds()

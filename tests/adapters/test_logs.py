@@ -2,16 +2,23 @@
 
 import json
 import logging
+import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import structlog
+from hypothesis import example, given
+from hypothesis import strategies as strings
 
-from service.adapters.logs import configure_logs
+from service.adapters.logs import _Formatter, _line, configure_logs
 from service.core.secret import Secret
 
 pytestmark = pytest.mark.usefixtures("logs_as_before")
 
+ROOT = Path(__file__).resolve().parents[2]
 CANARY = "canary-password-in-a-frame"
 
 
@@ -73,6 +80,46 @@ def test_a_line_is_json_with_time_and_level(capfd: pytest.CaptureFixture[str]) -
     assert (line["event"], line["level"], line["store_hash"]) == ("a\nb", "debug", "abc123")
     assert line["time"].endswith("Z")
     assert CANARY not in json.dumps(line)
+
+
+@example(text="\x7f", name="structlog")
+@given(text=strings.text(), name=strings.sampled_from(["structlog", "logging"]))
+def test_a_line_is_one_line_of_printable_ascii(text: str, name: str) -> None:
+    """No newline, no escape sequence and no other control character leaves, so that nobody writes a line or colours a terminal."""
+    if name == "structlog":
+        written = _line(None, "info", {"event": text, "caller": text, text: 1})
+    else:
+        record = logging.LogRecord("library", logging.INFO, "", 0, "said %s", (text,), None)
+        written = _Formatter().format(record)
+
+    assert re.fullmatch(r"[ -~]+", written)
+    assert text in json.loads(written)["event"]
+
+
+@pytest.mark.parametrize("how", ["warning", "main", "thread", "unraisable"])
+def test_what_python_would_print_is_a_line_too(how: str) -> None:
+    """A warning, and an error that nobody caught: with its kind and place, without its message."""
+    code = f"""
+import gc, threading, warnings
+from service.adapters.logs import configure_logs, log_what_python_prints
+configure_logs("info")
+log_what_python_prints()
+class Unclosable:
+    def __del__(self): raise RuntimeError("{CANARY}")
+def fail(): raise RuntimeError("{CANARY}")
+match "{how}":
+    case "warning": warnings.warn("careful")
+    case "main": fail()
+    case "thread":
+        thread = threading.Thread(target=fail, name="lone"); thread.start(); thread.join()
+    case "unraisable": Unclosable(); gc.collect()
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)  # noqa: S603 — our own interpreter and code
+
+    (line,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert CANARY.encode() not in done.stderr + done.stdout
+    assert line["event"].startswith("<string>") or line["error"] == "RuntimeError"
+    assert "careful" in line["event"] or how != "warning"
 
 
 @pytest.mark.parametrize(("level", "shown"), [("warning", 2), ("info", 4), ("error", 0)])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from service.adapters.logs import configure_logs
+from service.adapters.logs import _LossyStream, configure_logs, count_lost_lines
 
 pytestmark = pytest.mark.usefixtures("logs_as_before")
 
@@ -87,7 +87,35 @@ def test_lines_are_lost_while_nobody_reads_them_and_written_again_afterwards() -
         lines = [json.loads(line) for line in pipe.read().splitlines()]
     assert not waiting
     assert before == b"x" * filled
-    assert [line["event"] for line in lines] == ["ours", "theirs"]
+    assert [line["event"] for line in lines] == ["lines_lost", "ours", "theirs"]
+    assert lines[0]["count"] == 200
+
+
+def test_what_is_lost_is_counted() -> None:
+    """The lines are gone, their number is not."""
+    told: list[None] = []
+    with piped() as pipe:
+        count_lost_lines(lambda: told.append(None))
+        _log(1)
+        before = len(told)
+        pipe.fill()
+
+        _log(5)
+
+    assert (before, len(told)) == (0, 10)
+
+
+def test_a_pipe_is_written_to_by_a_way_of_our_own_that_never_blocks() -> None:
+    """Another process may fill it between a look and a write; and the way that both were given stays as it was for the other."""
+    with piped() as pipe:
+        pipe.fill()
+        stream = _LossyStream()
+
+        assert stream._own is not None
+        with pytest.raises(BlockingIOError):
+            os.write(stream._own, b"x")
+        assert os.get_blocking(2)
+        os.close(stream._own)
 
 
 @pytest.mark.parametrize("level", ["debug", "info"])

@@ -28,7 +28,7 @@ def test_everything_counted_is_shown() -> None:
     metrics.reference("mint", "ok")
     metrics.reference("mint", "ok")
     metrics.budget_refusal("caller_share")
-    metrics.upstream_call("check", "token_rejected")
+    metrics.upstream_call("check", "token_rejected", 0.2)
     metrics.request("/v1/stores", "GET", 200, 0.003)
     metrics.request("/v1/stores", "GET", 404, 7.0)
 

@@ -9,6 +9,7 @@ from sandbox.demo.processes import wait_until
 from service.adapters.redis_link import PARTITION, RedisLink
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.core.errors import StorageError
+from service.core.ports import Census
 from tests.support.clock import START
 from tests.support.world import STORE
 
@@ -152,35 +153,36 @@ def test_refusals_leave_nothing_behind(real: RedisMaintenance) -> None:
 
 def test_the_census_is_told_as_a_whole(table: RedisMaintenance) -> None:
     """What was counted before and not now is gone."""
-    first = {("active", "auth_token"): 3, ("pending", ""): 1}
+    first = Census({("active", "auth_token"): 3, ("pending", ""): 1}, live_references=7)
     table.note_census(first, MINUTE)
     told = table.census()
-    table.note_census({("active", "x_auth_token"): 4}, MINUTE)
+    table.note_census(Census({("active", "x_auth_token"): 4}), MINUTE)
 
     assert told == first
-    assert table.census() == {("active", "x_auth_token"): 4}
-    table.note_census({}, MINUTE)
-    assert table.census() == {}
+    assert table.census() == Census({("active", "x_auth_token"): 4})
+    table.note_census(Census(), MINUTE)
+    assert table.census() == Census()
 
 
 def test_what_is_no_count_is_left_out(table: RedisMaintenance, client: "redis.Redis") -> None:
     """Whoever writes Redis can make up numbers, and nothing but numbers of what there is."""
     key = PARTITION["00"].census
-    table.note_census({("active", ""): 1}, MINUTE)
+    table.note_census(Census({("active", ""): 1}, 2), MINUTE)
     client.hset(key, "active.evil", 5)
     client.hset(key, "evil.auth_token", 5)
     client.hset(key, "pending.", "many")
     client.hset(key, b"\xff\xfe", 1)
     client.hset(key, "active.auth_token", "-1")
+    client.hset(key, "references", "9" * 5000)
 
-    assert table.census() == {("active", ""): 1}
+    assert table.census() == Census({("active", ""): 1})
 
 
 def test_the_census_ends_when_nobody_counts(real: RedisMaintenance) -> None:
     """An old number is worse than none."""
-    real.note_census({("active", ""): 1}, 60 * MILLISECOND)
+    real.note_census(Census({("active", ""): 1}), 60 * MILLISECOND)
 
-    wait_until("it ended", lambda: real.census() == {}, 5)
+    wait_until("it ended", lambda: real.census() == Census(), 5)
 
 
 def test_an_outage_is_a_storage_error(real: RedisMaintenance, valkey: "redis.Redis") -> None:

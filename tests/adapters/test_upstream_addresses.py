@@ -1,5 +1,6 @@
 """Whom the link talks to: a host that proves who it is, at an address that is global."""
 
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
@@ -160,6 +161,21 @@ def test_private_addresses_of_every_kind_are_refused_at_once(host: str) -> None:
         pytest.raises(UpstreamUnreachableError),
     ):
         fetch(link)
+
+
+def test_an_address_of_a_family_that_this_host_lacks_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As IPv6 may be, while the name has both kinds; the kernel knows no family 44, and says what it says of IPv6 that is off."""
+    with scripted_server(answering(answer(b"found"))) as server:
+        here = ("127.0.0.1", server.port)
+        found = [
+            (44, socket.SOCK_STREAM, 0, "", here),
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", here),
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
+        with link_to(f"http://upstream.example:{server.port}") as link:
+            assert fetch(link) == b"found"
 
 
 def test_a_name_that_does_not_exist_is_unreachable() -> None:

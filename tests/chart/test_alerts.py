@@ -21,7 +21,7 @@ def _exported() -> set[str]:
     metrics.request("/v1/references", "POST", 201, 0.01)
     metrics.reference("mint", "ok")
     metrics.store_issued("issued")
-    metrics.upstream_call("login", "ok")
+    metrics.upstream_call("issue", "ok", 0.2)
     metrics.security_event("foreign_token")
     metrics.access_reload(taken=True)
     metrics.stores_counted({("active", "auth_token"): 1})

@@ -45,6 +45,16 @@ def refusal(
     return refused.value
 
 
+def test_what_is_left_is_told_after_each_request(ready: World) -> None:
+    """As a share, so that stores with different limits can be shown together."""
+    held = reference(ready)
+
+    forward(ready, held)
+    forward(ready, held)
+
+    assert ready.observer.shares == [149 / 150, 148 / 150]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "name"),
     [

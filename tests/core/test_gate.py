@@ -1,6 +1,6 @@
 """The gate: every decision is recorded with who, what, which and why."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
@@ -50,6 +50,17 @@ def test_a_denial_is_recorded_before_it_is_told(world: World) -> None:
             reason="actions",
         )
     ]
+
+
+def test_the_request_learns_which_store_was_decided_about(world: World) -> None:
+    """For its log line; a decision about no store tells nothing."""
+    told: list[str] = []
+    asked = replace(call(OPERATOR), on_store=told.append)
+
+    world.gate.record(asked, ABOUT, "allowed")
+    world.gate.record(asked, About("policy.read"), "allowed")
+
+    assert told == [STORE]
 
 
 def test_a_denial_that_cannot_be_recorded_is_another_error(world: World) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from service.core.headers import incoming, outgoing
 from service.core.secret import Secret
 
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 LEGACY = {"authToken": Secret("canary-token")}
 UNIFIED = {"X-Auth-Token": Secret("canary-token"), "X-Store-Hash": Secret("abc123")}
 HOP_BY_HOP = [
@@ -165,11 +166,36 @@ def test_end_to_end_headers_pass_in_order_and_unchanged() -> None:
         ("accept", "a"),
         ("Accept", "b"),
         ("X-Any", "1"),
-        ("traceparent", "00-x"),
+        ("traceparent", TRACE),
+        ("tracestate", "a=1,b=2"),
     ]
 
     assert outgoing(headers, {})[:-1] == tuple(headers)
     assert incoming(headers) == headers
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ([("Traceparent", TRACE)], [("traceparent", TRACE)]),
+        (
+            [("traceparent", TRACE), ("Tracestate", "a=1"), ("tracestate", "b=2")],
+            [("traceparent", TRACE), ("tracestate", "a=1,b=2")],
+        ),
+        ([("traceparent", "00-x"), ("tracestate", "a=1")], []),
+        ([("traceparent", TRACE), ("traceparent", TRACE)], []),
+        ([("traceparent", TRACE), ("tracestate", "no member")], [("traceparent", TRACE)]),
+        ([("tracestate", "a=1")], []),
+        ([("traceparent", TRACE), ("Connection", "traceparent")], []),
+    ],
+)
+def test_a_trace_goes_on_where_it_can_be_read(
+    given: list[tuple[str, str]], told: list[tuple[str, str]]
+) -> None:
+    """A malformed one ends here, and a state without a parent says nothing."""
+    sent = outgoing(given, {})
+
+    assert [pair for pair in sent if pair[0].startswith("trace")] == told
 
 
 @given(

@@ -8,6 +8,7 @@ from service.adapters.redis_link import RedisLink
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.core.errors import UpstreamTimeoutError
 from service.core.maintenance import TERM
+from service.core.policy import MintAsk
 from tests.core.replicas import (
     MINUTE,
     SECOND,
@@ -19,7 +20,7 @@ from tests.core.replicas import (
     replica,
     shown,
 )
-from tests.support.world import CREDENTIAL, LEASE, OPERATOR, STORE, World, call
+from tests.support.world import CREDENTIAL, LEASE, MINTER, OPERATOR, STORE, World, call
 
 ALMOST = TERM - SECOND
 
@@ -138,16 +139,20 @@ def test_two_that_renew_the_same_store_at_once_make_one_token(world: World, othe
 def test_the_others_show_the_count_of_the_one_that_counts(world: World, other: World) -> None:
     """Every replica says the same; what is too old is said by nobody."""
     world.active()
+    for _ in range(3):
+        world.references.mint(call(MINTER), STORE, MintAsk())
     world.maintenance.run()
 
     other.maintenance.run()
     told = other.observer.stores
+    live = other.observer.live_references
     elapse(world, timedelta(minutes=6))
     world.agreed.claim("maintenance", "somebody else", TERM)
     other.maintenance.run()
 
     assert told == world.observer.stores == {("active", "auth_token"): 1}
-    assert other.observer.stores == {}
+    assert live == world.observer.live_references == 3
+    assert (other.observer.stores, other.observer.live_references) == ({}, 0)
 
 
 def test_a_crash_of_the_one_that_maintains_is_made_good(world: World, other: World) -> None:

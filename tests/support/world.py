@@ -99,6 +99,8 @@ class CountingObserver:
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.paused = False
         self.stores: dict[tuple[str, str], int] = {}
+        self.live_references = 0
+        self.shares: list[float] = []
 
     def security_event(self, kind: str) -> None:
         """See ``Observer.security_event``."""
@@ -112,6 +114,10 @@ class CountingObserver:
         """See ``Observer.reference``."""
         self.counts["reference", operation, outcome] += 1
 
+    def budget_left(self, share: float) -> None:
+        """See ``Observer.budget_left``."""
+        self.shares.append(share)
+
     def budget_refusal(self, kind: str) -> None:
         """See ``Observer.budget_refusal``."""
         self.counts["budget", kind] += 1
@@ -123,6 +129,10 @@ class CountingObserver:
     def stores_counted(self, counts: Mapping[tuple[str, str], int]) -> None:
         """See ``Observer.stores_counted``."""
         self.stores = dict(counts)
+
+    def references_counted(self, live: int) -> None:
+        """See ``Observer.references_counted``."""
+        self.live_references = live
 
 
 class FakeMounted:

@@ -5,7 +5,9 @@ import re
 import pytest
 from structlog.typing import EventDict
 
+from service.core.proxy import WITHHOLDING_BYTES
 from service.web.edge import OPERATIONS
+from tests.support.upstream import CannedResponse
 from tests.support.world import OPERATOR, STORE, WORKER
 from tests.web.answers import CANARY
 from tests.web.calling import COMPANIES, Api
@@ -73,10 +75,11 @@ def test_the_trace_id_is_in_the_log_line(
 
 def test_a_request_writes_one_line(api: Api, logs: list[EventDict]) -> None:
     """Who, which route, what came of it, how long: and nothing else."""
-    api.ask("GET", f"/v1/stores/{STORE}", headers={"X-Request-Id": "r-9"})
+    answer = api.ask("GET", f"/v1/stores/{STORE}", headers={"X-Request-Id": "r-9"})
 
     (line,) = logs
     assert line.pop("ms") >= 0
+    assert line.pop("bytes") == len(answer.data)
     assert line == {
         "event": "request",
         "log_level": "info",
@@ -88,7 +91,48 @@ def test_a_request_writes_one_line(api: Api, logs: list[EventDict]) -> None:
         "status": 404,
         "problem": "store_unknown",
         "reason": "store_unknown",
+        "store_hash": "",
+        "cut_short": False,
     }
+
+
+def test_the_line_names_the_store_that_was_decided_about(api: Api, logs: list[EventDict]) -> None:
+    """Of the path, of the body, or of the reference; none where a reference could not be used."""
+    reference = api.mint()["reference"]
+    api.ask("GET", f"/v1/stores/{STORE}")
+    api.ask("POST", "/v1/references/introspect", json={"reference": reference})
+    api.ask("GET", COMPANIES, WORKER, {"Broker-Reference": reference}).get_data()
+    api.ask("GET", COMPANIES, OPERATOR, {"Broker-Reference": reference})
+
+    stores = [(line["route"], line["store_hash"]) for line in logs if line["event"] == "request"]
+    assert stores[1:] == [
+        ("mintReference", STORE),
+        ("getStore", STORE),
+        ("introspectReference", STORE),
+        ("proxy", STORE),
+        ("proxy", ""),
+    ]
+
+
+def test_the_line_of_a_streamed_answer_is_written_at_its_end(
+    api: Api, logs: list[EventDict]
+) -> None:
+    """It says how many bytes went, and whether the answer was cut short."""
+    size = 2 * WITHHOLDING_BYTES
+    api.world.upstream.response = CannedResponse(content=[b"x" * 65_536] * (size // 65_536))
+    whole = api.proxy()
+    before = [line["route"] for line in logs]
+    whole.get_data()
+    api.world.upstream.response = CannedResponse(content=[b"x" * 65_536] * (size // 65_536))
+    left = api.proxy()
+    next(left.iter_encoded())
+    left.close()
+
+    lines = [line for line in logs if line.get("route") == "proxy"]
+    assert "proxy" not in before
+    assert (lines[0]["bytes"], lines[0]["cut_short"]) == (size, False)
+    assert 0 < lines[1]["bytes"] < size
+    assert lines[1]["cut_short"]
 
 
 def test_the_line_of_somebody_unknown_names_nobody(api: Api, logs: list[EventDict]) -> None:
