@@ -5,6 +5,5 @@ from service.settings import load_settings
 from service.web.edge import create_app
 
 broker = build_broker(load_settings())
-for background in broker.backgrounds:
-    background.start()
+broker.start()
 application = create_app(broker.edge)

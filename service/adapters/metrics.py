@@ -6,6 +6,7 @@ exposition sums over the workers.
 
 import os
 from collections.abc import Mapping
+from datetime import datetime
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -97,6 +98,18 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemostrecent",
         )
+        self._audit_failures = Counter(
+            "b2b_broker_audit_failures",
+            "Audit entries that could not be written, by reason; what they were about was refused.",
+            ["reason"],
+            registry=registry,
+        )
+        self._audit_head = Gauge(
+            "b2b_broker_audit_head_timestamp_seconds",
+            "When the head of an audit chain was last signed and stored, of the worker that is furthest behind; 0 for never.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
         self._announced = {
             kind: Gauge(
                 f"b2b_broker_upstream_{kind}_timestamp_seconds",
@@ -127,6 +140,14 @@ class Metrics:
     def security_event(self, kind: str) -> None:
         """See ``Observer.security_event``."""
         self._child(self._security, "security", kind).inc()
+
+    def audit_refused(self, reason: str) -> None:
+        """Count an audit entry that could not be written."""
+        self._child(self._audit_failures, "audit", reason).inc()
+
+    def audit_head_signed(self, at: datetime) -> None:
+        """See ``Observer.audit_head_signed``."""
+        self._audit_head.set(at.timestamp())
 
     def store_issued(self, outcome: str) -> None:
         """See ``Observer.store_issued``."""

@@ -277,6 +277,7 @@ class References:
         about = self._about("reference.revoke", known)
         if call.caller.identity != known.grant.minted_by:
             self._gate.authorise(call, about)
+        self._gate.record(call, about, "started", "revoke")
         revoked = self._table.revoke(accessor, known.grant.store_hash)
         self._gate.record(call, about, "allowed", "revoked")
         self._observer.reference("revoke", "ok")
@@ -290,6 +291,7 @@ class References:
         """
         about = About("reference.revoke", store_hash)
         self._gate.authorise(call, about)
+        self._gate.record(call, about, "started", "revoke_store")
         self._table.revoke_store(store_hash)
         self._gate.record(call, about, "allowed", "revoked_store")
 
@@ -301,6 +303,7 @@ class References:
         """
         about = About("reference.revoke", ANY_STORE, subject=identity)
         self._gate.authorise(call, about)
+        self._gate.record(call, about, "started", "revoke_caller")
         self._table.revoke_caller(identity)
         self._gate.record(call, about, "allowed", "revoked_caller")
 
@@ -312,6 +315,7 @@ class References:
         """
         about = About("reference.revoke", ANY_STORE)
         self._gate.authorise(call, about)
+        self._gate.record(call, about, "started", "revoke_all")
         self._table.revoke_all()
         self._gate.record(call, about, "allowed", "revoked_all")
 

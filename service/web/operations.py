@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from werkzeug import Request
 
+from service.core.audit_keeping import HeadReader
 from service.core.explaining import Explaining
 from service.core.gate import Call, Gate
 from service.core.ports import AccessSource, KeyringSource
@@ -30,6 +31,7 @@ class Edge:
         references: Use cases.
         proxy: The use case.
         explaining: The use case about policy.
+        heads: The use case about the audit trail's heads.
         base_url: Of the upstream, for those who redeem.
         crowd: Keeps callers who wait for one store from taking every thread.
         observe: Told route, method, status and seconds of every request.
@@ -43,6 +45,7 @@ class Edge:
     references: References
     proxy: Proxy
     explaining: Explaining
+    heads: HeadReader
     base_url: str
     crowd: Crowd
     observe: Callable[[str, str, int, float], None]
@@ -81,6 +84,7 @@ class Operation:
         method: The HTTP method.
         path: With variables in braces.
         name: Unique; the operation id.
+        action: What it is called in the audit trail, and in policy where policy decides.
         summary: One line.
         run: What answers it.
         answers: The model of each success status; None for no body.
@@ -93,6 +97,7 @@ class Operation:
     method: str
     path: str
     name: str
+    action: str
     summary: str
     run: Callable[[Asked], Answered]
     answers: dict[int, Any]

@@ -23,6 +23,10 @@ def _entry(request_id: str = "r-1", caller: str = "corp:ops-anna") -> AuditEntry
     return AuditEntry(START, request_id, caller, "store.write", "allowed", "abc123")
 
 
+def _sink(path: str, patience: timedelta = timedelta(seconds=1)) -> AuditFile:
+    return AuditFile(path, lambda _reason: None, patience)
+
+
 def _chain(content: bytes) -> list[str]:
     """Return the request ids of an unbroken chain."""
     ids, head = [], "0" * 64
@@ -79,7 +83,7 @@ def _read_all(descriptor: int) -> bytes:
 
 def test_entries_form_one_chain(path: Path) -> None:
     """Each line carries the hash of the one before."""
-    audit = AuditFile(str(path))
+    audit = _sink(str(path))
 
     for number in range(5):
         audit.record(_entry(f"r-{number}"))
@@ -89,9 +93,9 @@ def test_entries_form_one_chain(path: Path) -> None:
 
 def test_a_new_process_appends_a_chain_of_its_own(path: Path) -> None:
     """Nothing that stands there is touched, and the writers differ."""
-    AuditFile(str(path)).record(_entry("first"))
+    _sink(str(path)).record(_entry("first"))
     before = path.read_bytes()
-    AuditFile(str(path)).record(_entry("second"))
+    _sink(str(path)).record(_entry("second"))
 
     content = path.read_bytes()
     writers = {str(unlink(line)[0]["writer"]) for line in content.splitlines(keepends=True)}
@@ -102,14 +106,14 @@ def test_a_new_process_appends_a_chain_of_its_own(path: Path) -> None:
 
 def test_the_file_is_not_for_everybody(path: Path) -> None:
     """It tells who does what."""
-    AuditFile(str(path)).record(_entry())
+    _sink(str(path)).record(_entry())
 
     assert path.stat().st_mode & 0o007 == 0
 
 
 def test_standard_output_takes_lines(capfd: pytest.CaptureFixture[str]) -> None:
     """The default in a container."""
-    audit = AuditFile(STDOUT)
+    audit = _sink(STDOUT)
     audit.probe()
     audit.record(_entry("r-1"))
     audit.record(_entry("r-2"))
@@ -119,7 +123,7 @@ def test_standard_output_takes_lines(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_threads_share_one_unbroken_chain(path: Path) -> None:
     """Whoever comes first, the order in the file is the order of the chain."""
-    audit = AuditFile(str(path))
+    audit = _sink(str(path))
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: audit.record(_entry(f"r-{number}")), range(400)))
@@ -129,7 +133,7 @@ def test_threads_share_one_unbroken_chain(path: Path) -> None:
 
 def test_a_full_disk_refuses_and_the_chain_does_not_move() -> None:
     """What could not be written did not happen."""
-    audit = AuditFile("/dev/full")
+    audit = _sink("/dev/full")
 
     for _ in range(2):
         with pytest.raises(AuditError) as caught:
@@ -137,21 +141,21 @@ def test_a_full_disk_refuses_and_the_chain_does_not_move() -> None:
 
     assert caught.value.reason == "audit_write_failed"
     assert caught.value.retry_after is not None
-    assert audit._chain.seq == 0
+    assert audit.head().seq == 0
 
 
 def test_a_path_that_cannot_be_opened_refuses_until_it_can(tmp_path: Path) -> None:
     """The folder appears, and the next entry is the first of the chain."""
     path = tmp_path / "later" / "audit.jsonl"
-    audit = AuditFile(str(path))
-    with pytest.raises(AuditError):
-        audit.record(_entry("lost"))
+    audit = _sink(str(path))
     with pytest.raises(AuditError) as caught:
         audit.probe()
+    with pytest.raises(AuditError):
+        audit.record(_entry("lost"))
     path.parent.mkdir()
 
-    audit.probe()
     audit.record(_entry("kept"))
+    audit.probe()
 
     assert caught.value.reason == "audit_unopenable"
     assert _chain(path.read_bytes()) == ["kept"]
@@ -159,7 +163,7 @@ def test_a_path_that_cannot_be_opened_refuses_until_it_can(tmp_path: Path) -> No
 
 def test_a_pipe_without_a_reader_refuses_at_once(fifo: Path) -> None:
     """Opening does not wait for somebody to read."""
-    audit = AuditFile(str(fifo), PATIENCE)
+    audit = _sink(str(fifo), PATIENCE)
     began = time.monotonic()
 
     with pytest.raises(AuditError):
@@ -170,7 +174,7 @@ def test_a_pipe_without_a_reader_refuses_at_once(fifo: Path) -> None:
 
 def test_a_pipe_that_nobody_empties_refuses_in_time_and_recovers(fifo: Path, reader: int) -> None:
     """A reader that hangs costs the patience, not a thread; afterwards the chain goes on unbroken."""
-    audit = AuditFile(str(fifo), PATIENCE)
+    audit = _sink(str(fifo), PATIENCE)
     recorded = 0
     began = time.monotonic()
     while _takes(audit, f"r-{recorded}"):
@@ -187,7 +191,7 @@ def test_a_pipe_that_nobody_empties_refuses_in_time_and_recovers(fifo: Path, rea
 
 def test_a_pipe_whose_reader_leaves_refuses_and_recovers(fifo: Path) -> None:
     """A closed pipe is a failure like any other."""
-    audit = AuditFile(str(fifo), PATIENCE)
+    audit = _sink(str(fifo), PATIENCE)
     first = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     audit.record(_entry("first"))
     os.close(first)
@@ -204,7 +208,7 @@ def test_a_pipe_whose_reader_leaves_refuses_and_recovers(fifo: Path) -> None:
 
 def test_a_line_that_was_cut_off_is_ended_before_the_next(fifo: Path, reader: int) -> None:
     """A torn line stays alone; the entry after it can be read and continues the chain."""
-    audit = AuditFile(str(fifo), PATIENCE)
+    audit = _sink(str(fifo), PATIENCE)
     audit.record(_entry("whole"))
     with pytest.raises(AuditError):
         audit.record(_entry("torn", caller="x" * 200_000))
@@ -222,7 +226,7 @@ def test_a_line_that_was_cut_off_is_ended_before_the_next(fifo: Path, reader: in
 def test_whoever_waits_for_a_blocked_sink_is_refused_in_time(fifo: Path, reader: int) -> None:
     """A stuck writer does not collect all threads behind it."""
     assert reader
-    audit = AuditFile(str(fifo), PATIENCE)
+    audit = _sink(str(fifo), PATIENCE)
     held = threading.Event()
     release = threading.Event()
 

@@ -1,6 +1,6 @@
 """An audit sink in memory that can be told to fail. Fulfils ``AuditSink``."""
 
-from service.core.audit import AuditEntry
+from service.core.audit import AuditEntry, ChainHead
 from service.core.errors import AuditError
 
 
@@ -10,12 +10,24 @@ class MemoryAudit:
     def __init__(self) -> None:
         self.entries: list[AuditEntry] = []
         self.broken = False
+        self.problem = ""
 
     def record(self, entry: AuditEntry) -> None:
         """See ``AuditSink.record``."""
         if self.broken:
-            raise AuditError("broken", reason="audit_write_failed")
+            self.problem = "audit_write_failed"
+            raise AuditError("broken", reason=self.problem)
+        self.problem = ""
         self.entries.append(entry)
+
+    def head(self) -> ChainHead:
+        """See ``AuditSink.head``."""
+        return ChainHead("memory", len(self.entries), f"hash of {len(self.entries)}")
+
+    def end(self, entry: AuditEntry) -> ChainHead:
+        """See ``AuditSink.end``."""
+        self.record(entry)
+        return self.head()
 
     def told(self) -> list[tuple[str, str, str]]:
         """Return action, outcome and reason of every entry."""
