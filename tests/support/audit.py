@@ -7,7 +7,8 @@ from service.core.errors import AuditError
 class MemoryAudit:
     """Keeps the entries, or refuses them."""
 
-    def __init__(self) -> None:
+    def __init__(self, writer: str = "0" * 16) -> None:
+        self.writer = writer
         self.entries: list[AuditEntry] = []
         self.broken = False
         self.problem = ""
@@ -22,7 +23,8 @@ class MemoryAudit:
 
     def head(self) -> ChainHead:
         """See ``AuditSink.head``."""
-        return ChainHead("memory", len(self.entries), f"hash of {len(self.entries)}")
+        seq = len(self.entries)
+        return ChainHead(self.writer, seq, f"{seq:064x}")
 
     def end(self, entry: AuditEntry) -> ChainHead:
         """See ``AuditSink.end``."""
