@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import structlog
+
+from service import __version__
 from service.adapters.access_source import AccessFile
 from service.adapters.audit_file import AuditFile
 from service.adapters.background import Background, Regularly
 from service.adapters.calls import CallWatch, timed
 from service.adapters.circuit import Circuit
-from service.adapters.counted_audit import CountedAudit
 from service.adapters.deadline import Watch
 from service.adapters.deprecations import Deprecations
 from service.adapters.issuer_links import IssuerLinks
@@ -23,15 +25,18 @@ from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.metrics import Metrics
 from service.adapters.redis_connections import RedisOptions
 from service.adapters.redis_errors import EVICTS
+from service.adapters.redis_heads import RedisHeads
 from service.adapters.redis_installation import Installation
 from service.adapters.redis_link import RedisLink
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.adapters.redis_node import Wait
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
+from service.adapters.signing_key import read_signing_key
 from service.adapters.stores_dir import StoresDirectory
 from service.adapters.upstream import B2BUpstream
 from service.adapters.upstream_link import UpstreamLink, UpstreamOptions
+from service.core.audit_keeping import AuditKeeper, HeadReader
 from service.core.cleaning import Cleaner
 from service.core.errors import BrokerError
 from service.core.explaining import Explaining
@@ -60,6 +65,9 @@ _PATIENCE = timedelta(seconds=10)
 _RELOAD_EVERY = timedelta(seconds=2)
 _MAINTAIN_EVERY = timedelta(seconds=3)
 _LOOK_EVERY = timedelta(seconds=5)
+_WATCH_AUDIT_EVERY = timedelta(seconds=1)
+_SIGN_EVERY = timedelta(seconds=5)
+_STOP_WITHIN = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,22 @@ class Broker:
     checks: tuple[Check, ...]
     metrics: Metrics
     backgrounds: tuple[Background, ...]
+    keeper: AuditKeeper
+
+    def start(self) -> None:
+        """Begin what is done beside answering."""
+        for background in self.backgrounds:
+            background.start()
+
+    def stop(self) -> None:
+        """End that, and the audit chain with it."""
+        for background in self.backgrounds:
+            background.stop(_STOP_WITHIN)
+        try:
+            self.keeper.stop()
+        except BrokerError as error:
+            # The chain then ends as that of a process that was killed, and verifying it says so.
+            structlog.get_logger().error("audit_end_unsigned", reason=error.reason)
 
 
 def now() -> datetime:
@@ -87,14 +111,21 @@ def build_broker(settings: Settings) -> Broker:
 
     Raises:
         AccessFileError: The access file is missing or refused, which stops the start.
+        SigningKeyError: So is the key that signs the heads of the audit trail.
     """
     metrics = Metrics()
     links = IssuerLinks()
+    audit = AuditFile(settings.audit_file, metrics.audit_refused)
+    gate = Gate(audit, now)
     access = AccessFile(
-        settings.access_file, now, links, metrics.access_reload, metrics.access_in_force
+        settings.access_file,
+        now,
+        links,
+        metrics.access_reload,
+        metrics.access_in_force,
+        _recording_loads(gate),
     )
     keyring = KeyringDirectory(settings.keyring_dir)
-    audit = AuditFile(settings.audit_file)
     redis_watch, upstream_watch, trace = _watches(settings, metrics)
     link = RedisLink.connect(_redis_options(settings), _wait(settings), redis_watch)
     installation = Installation(link, settings.instance, metrics.storage_wiped)
@@ -103,7 +134,6 @@ def build_broker(settings: Settings) -> Broker:
         upstream_watch,
         Deprecations(metrics.upstream_announced),
     )
-    gate = Gate(CountedAudit(audit, metrics.audit_failure), now)
     table, references_table, agreed = (
         RedisStores(link),
         RedisReferences(link, settings.upstream_requests_per_minute),
@@ -126,7 +156,7 @@ def build_broker(settings: Settings) -> Broker:
         table=table,
         upstream=upstream,
         cleaner=cleaner,
-        pause_logins=LoginPause(agreed, metrics, now),
+        pause_logins=LoginPause(gate, agreed, metrics, now),
         observer=metrics,
         naming=Naming(settings.instance, settings.name_prefix),
         lease_span=2 * settings.upstream_timeout + _MARGIN,
@@ -181,6 +211,19 @@ def build_broker(settings: Settings) -> Broker:
         instance=settings.instance,
         clock=now,
     )
+    heads = RedisHeads(link)
+    signing_key = settings.audit_signing_key_file
+    keeper = AuditKeeper(
+        gate=gate,
+        sink=audit,
+        table=heads,
+        key=read_signing_key(signing_key) if signing_key else None,
+        observer=metrics,
+        instance=settings.instance,
+        version=__version__,
+        policy=lambda: access().policy.digest,
+        clock=now,
+    )
     edge = Edge(
         access=access,
         callers=Callers(
@@ -193,6 +236,7 @@ def build_broker(settings: Settings) -> Broker:
         references=references,
         proxy=Proxy(references, upstream, repair, gate, metrics),
         explaining=Explaining(gate),
+        heads=HeadReader(gate, heads),
         base_url=settings.upstream_url,
         crowd=Crowd(settings.threads),
         observe=metrics.request,
@@ -219,8 +263,26 @@ def build_broker(settings: Settings) -> Broker:
         ),
         # A thread of its own, because it may wait for the upstream.
         Background((Regularly("maintenance", _MAINTAIN_EVERY, maintenance.run),)),
+        # Another, so that heads are not late when an issuer or Redis is slow.
+        Background(
+            (
+                Regularly("audit trail", _WATCH_AUDIT_EVERY, keeper.watch),
+                Regularly("audit heads", _SIGN_EVERY, keeper.publish),
+            )
+        ),
     )
-    return Broker(edge, checks, metrics, backgrounds)
+    return Broker(edge, checks, metrics, backgrounds, keeper)
+
+
+def _recording_loads(gate: Gate) -> Callable[[bool, str], None]:
+    def record(taken: bool, digest: str) -> None:  # noqa: FBT001 — the answer to one question
+        subject = f"policy:{digest}"
+        if taken:
+            gate.record_own("access.load", "allowed", subject=subject)
+        else:
+            gate.record_own("access.load", "denied", "access_file_refused", subject)
+
+    return record
 
 
 def _watches(settings: Settings, metrics: Metrics) -> tuple[CallWatch, CallWatch, Trace]:

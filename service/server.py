@@ -63,6 +63,7 @@ def gunicorn_options(settings: Settings) -> dict[str, Any]:
         "on_starting": _open_ops_port(settings.ops_bind),
         "post_fork": _hand_over_ops_port,
         "post_worker_init": _serve_ops,
+        "worker_exit": _stop_broker,
         "child_exit": _forget_worker,
         "on_exit": _forget_counts,
     }
@@ -207,6 +208,15 @@ def _serve_ops(worker: Any) -> None:
     stopping = Check("stopping", lambda: "" if worker.alive else "stopping")
     server.set_app(create_ops_app((*broker.checks, stopping), broker.metrics.exposition))
     threading.Thread(target=server.serve_forever, name="ops", daemon=True).start()
+
+
+def _stop_broker(arbiter: Any, worker: Any) -> None:
+    del arbiter
+    # gunicorn calls this in the parent as well, for a worker that is gone already.
+    if worker.pid == os.getpid() and worker.booted:
+        from service.wsgi import broker
+
+        broker.stop()
 
 
 def _forget_worker(arbiter: Any, worker: Any) -> None:

@@ -21,6 +21,7 @@ _FILES = (
     "tls_cert_file",
     "tls_key_file",
     "tls_client_ca_file",
+    "audit_signing_key_file",
 )
 
 
@@ -118,6 +119,13 @@ class Settings(BaseSettings):
         ),
     ] = False
     audit_file: Annotated[str, Field(description="Where audit entries go; `-` is stdout.")] = "-"
+    audit_signing_key_file: Annotated[
+        str,
+        Field(
+            description="Ed25519 private key (PEM) that signs the heads of the audit trail; `broker audit new-key` makes one."
+            " Empty: nothing is signed, and a trail that was cut or rewritten cannot be told."
+        ),
+    ] = ""
     token_name_prefix: Annotated[
         str,
         Field(

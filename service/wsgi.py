@@ -12,6 +12,5 @@ if not harden_process():
     structlog.get_logger().warning("process_memory_readable_by_its_user")
 broker = build_broker(load_settings())
 count_lost_lines(broker.metrics.log_line_lost)
-for background in broker.backgrounds:
-    background.start()
+broker.start()
 application = create_app(broker.edge)

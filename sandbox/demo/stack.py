@@ -30,7 +30,7 @@ grants:
   - name: platform operators
     callers: ["corp:ops-*"]
     stores: ["*"]
-    actions: ["store.*", "reference.revoke", "reference.read", "policy.read"]
+    actions: ["store.*", "reference.revoke", "reference.read", "policy.read", "audit.read"]
   - name: order-sync mints for the order worker
     callers: ["k8s:commerce/order-sync"]
     stores: ["*"]

@@ -20,6 +20,9 @@ Observe = Callable[[bool], None]
 Show = Callable[[str], None]
 """Told the digest of what is in force."""
 
+Record = Callable[[bool, str], None]
+"""Records whether a new version is taken, and the digest of the policy that is in force from now on; an error of it keeps the old one."""
+
 
 class AccessFile:
     """Holds the snapshot in force."""
@@ -31,6 +34,7 @@ class AccessFile:
         links: IssuerLinks,
         observe: Observe,
         show: Show | None = None,
+        record: Record = lambda _taken, _digest: None,
     ) -> None:
         """Read the file.
 
@@ -41,6 +45,7 @@ class AccessFile:
         self._clock = clock
         self._links = links
         self._observe = observe
+        self._record = record
         self._snapshot = read_access_file(path, clock, links)
         self._seen = _digests(self._snapshot.files)
         self._show = show
@@ -52,21 +57,28 @@ class AccessFile:
         return self._snapshot
 
     def reload(self) -> None:
-        """Take the file's new version, if there is one and it is good."""
+        """Take the file's new version, if there is one and it is good.
+
+        Raises:
+            AuditError: It cannot be recorded, so that the old one stays in force; the next time it is tried again.
+        """
         seen = _digests(self._snapshot.files)
         if seen == self._seen:
             return
-        self._seen = seen
         log = structlog.get_logger()
         try:
-            self._snapshot = read_access_file(self._path, self._clock, self._links)
+            snapshot = read_access_file(self._path, self._clock, self._links)
         except AccessFileError as error:
+            self._record(False, self._snapshot.policy.digest)  # noqa: FBT003 — the answer to one question
+            self._seen = seen
             self.problem = str(error)
             log.error("access_file_refused", problem=self.problem)  # noqa: TRY400 — its text says it all, its stack nothing
         else:
-            self._seen = _digests(self._snapshot.files)
+            self._record(True, snapshot.policy.digest)  # noqa: FBT003 — see above
+            self._snapshot = snapshot
+            self._seen = _digests(snapshot.files)
             self.problem = ""
-            log.info("access_file_loaded", digest=self._snapshot.policy.digest)
+            log.info("access_file_loaded", digest=snapshot.policy.digest)
             self._tell()
         self._observe(not self.problem)
 

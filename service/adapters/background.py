@@ -33,20 +33,29 @@ class Background:
 
     def __init__(self, tasks: tuple[Regularly, ...]) -> None:
         self._tasks = tasks
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the thread; it never keeps the process from ending."""
         name = ", ".join(regularly.name for regularly in self._tasks)
-        threading.Thread(target=self._run, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def stop(self, patience: timedelta) -> None:
+        """Begin no task any more, and wait that long at most for the one that is running."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(patience.total_seconds())
 
     def _run(self) -> None:
         due = dict.fromkeys(range(len(self._tasks)), 0.0)
-        while True:
+        while not self._stopping.is_set():
             for number, regularly in enumerate(self._tasks):
                 if due[number] <= time.monotonic():
                     self.run_once(regularly)
                     due[number] = time.monotonic() + regularly.every.total_seconds()
-            time.sleep(max(min(due.values()) - time.monotonic(), 0.05))
+            self._stopping.wait(max(min(due.values()) - time.monotonic(), 0.05))
 
     def run_once(self, regularly: Regularly) -> None:
         """Run a task; whatever it did not handle is logged, and the others go on."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 PREFIX = "b2b_broker_"
 Kind = Literal["counter", "gauge", "histogram"]
-Mode = Literal["livemax", "livesum", "livemostrecent", "max"]
+Mode = Literal["livemax", "livemin", "livesum", "livemostrecent", "max"]
 
 QUICK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 """Seconds; a call to Redis ends within one."""
@@ -22,7 +22,9 @@ SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 SECURITY_EVENTS = frozenset(
     {
         "altered",
+        "audit_head_lost",
         "foreign_token",
+        "forged_head",
         "grant_disagrees",
         "key_mismatch",
         "key_unavailable",
@@ -200,6 +202,12 @@ METRICS = (
         "counter",
         "Audit entries that could not be written, so that nothing was done, by reason.",
         ("reason",),
+    ),
+    Metric(
+        "audit_head_timestamp_seconds",
+        "gauge",
+        "When the head of an audit chain was last signed and stored, of the worker that is furthest behind; 0 for never.",
+        mode="livemin",
     ),
     Metric(
         "security_events",

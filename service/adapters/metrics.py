@@ -6,6 +6,7 @@ exposition sums over the workers, over those that have ended too.
 
 import os
 from collections.abc import Mapping
+from datetime import datetime
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -119,9 +120,13 @@ class Metrics:
         self._gauge("access_file_hash").set(int(digest[:_HASH_DIGITS], 16))
         self._gauge("access_file_loaded_timestamp_seconds").set_to_current_time()
 
-    def audit_failure(self, reason: str) -> None:
+    def audit_refused(self, reason: str) -> None:
         """Count an audit entry that could not be written."""
         self._counter("audit_failures", reason).inc()
+
+    def audit_head_signed(self, at: datetime) -> None:
+        """See ``Observer.audit_head_signed``."""
+        self._gauge("audit_head_timestamp_seconds").set(at.timestamp())
 
     def security_event(self, kind: str) -> None:
         """See ``Observer.security_event``."""

@@ -5,6 +5,7 @@ import click
 from service import __version__
 from service.adapters.process_hardening import harden_process
 from service.cli.access import access
+from service.cli.audit import audit
 from service.cli.healthcheck import healthcheck
 from service.cli.keys import keys
 from service.cli.orphans import orphans
@@ -24,5 +25,5 @@ def main() -> None:
     """Keep one B2B Edition token per store, sealed, and hand out short-lived references to it."""
 
 
-for command in (serve, healthcheck, stores, orphans, access, keys):
+for command in (serve, healthcheck, stores, orphans, access, keys, audit):
     main.add_command(command)

@@ -25,6 +25,7 @@ def serve() -> None:
     _prepare_counting(settings)
     from service.adapters.access_file import AccessFileError, read_access_file
     from service.adapters.logs import configure_logs, log_what_python_prints
+    from service.adapters.signing_key import SigningKeyError, read_signing_key
     from service.app import now, redis_evicts
     from service.server import BrokerServer, check_addresses, check_tls_files
 
@@ -40,6 +41,15 @@ def serve() -> None:
         read_access_file(settings.access_file, now)
     except AccessFileError as error:
         raise click.ClickException(f"BROKER_ACCESS_FILE: {error}") from None
+    if settings.audit_signing_key_file:
+        try:
+            read_signing_key(settings.audit_signing_key_file)
+        except SigningKeyError as error:
+            raise click.ClickException(f"BROKER_AUDIT_SIGNING_KEY_FILE: {error}") from None
+    else:
+        click.echo(
+            "warning: no BROKER_AUDIT_SIGNING_KEY_FILE: the audit trail is not signed", err=True
+        )
     if redis_evicts(settings):
         raise click.ClickException(
             "BROKER_ALLOW_EVICTING_REDIS: Redis may evict keys; set its maxmemory-policy to noeviction, or this to true"

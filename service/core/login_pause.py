@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from service.core.clock import Clock
 from service.core.errors import IssuingPausedError
+from service.core.gate import Gate
 from service.core.ports import MaintenanceTable, Observer
 
 WINDOW = timedelta(minutes=1)
@@ -19,7 +20,10 @@ MOST_STORES = 5
 class LoginPause:
     """Counts the stores whose credentials were refused lately, across all replicas."""
 
-    def __init__(self, table: MaintenanceTable, observer: Observer, clock: Clock) -> None:
+    def __init__(
+        self, gate: Gate, table: MaintenanceTable, observer: Observer, clock: Clock
+    ) -> None:
+        self._gate = gate
         self._table = table
         self._observer = observer
         self._clock = clock
@@ -40,11 +44,16 @@ class LoginPause:
             )
 
     def refused(self, store_hash: str) -> None:
-        """Note that the upstream refused a store's password."""
+        """Note that the upstream refused a store's password, and record that the pause begins if it does.
+
+        Raises:
+            AuditError: It could not be recorded.
+        """
         refused = self._table.note_refused(store_hash, self._clock(), WINDOW)
         self._observer.issuing_paused(paused=refused > MOST_STORES)
         if refused == MOST_STORES + 1:
             self._observer.security_event("many_credentials_refused")
+            self._gate.record_own("issuing.pause", "started", "many_credentials_refused")
 
 
 def is_paused(table: MaintenanceTable, now: datetime) -> bool:

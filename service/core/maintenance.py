@@ -163,6 +163,8 @@ class Maintenance:
         until = seen.record.previous_until
         if until is None or until > self._clock():
             return False
+        about = About("store.write", seen.record.store_hash)
+        self._gate.record(self._call(), about, "started", "retire")
         self._provision.replace(keyring, seen, seen.record.without_previous())
         return True
 

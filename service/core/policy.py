@@ -28,6 +28,7 @@ ACTIONS = (
     "reference.read",
     "reference.revoke",
     "policy.read",
+    "audit.read",
 )
 ANY_STORE = "*"
 MAX_USES = 1_000_000

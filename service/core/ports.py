@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal, Protocol
 
 from service.core.allowance import Allowance
-from service.core.audit import AuditEntry
+from service.core.audit import AuditEntry, ChainHead
 from service.core.caller import Caller
 from service.core.credential import Credential
 from service.core.keyring import Keyring
@@ -26,6 +26,10 @@ KeyringSource = Callable[[], Keyring]
 class AuditSink(Protocol):
     """Where audit entries go."""
 
+    @property
+    def problem(self) -> str:
+        """Why the last entry was refused; empty when it was written."""
+
     def record(self, entry: AuditEntry) -> None:
         """Append the entry to this process's chain and hand it to the operating system before returning.
 
@@ -33,12 +37,57 @@ class AuditSink(Protocol):
             AuditError: It could not be written within a bounded time. The chain has not moved.
         """
 
+    def head(self) -> ChainHead:
+        """Return how far the chain has come.
+
+        Raises:
+            AuditError: It cannot be told within a bounded time, because a write hangs.
+        """
+
+    def end(self, entry: AuditEntry) -> ChainHead:
+        """Append the chain's last entry; whatever is to be recorded afterwards is refused.
+
+        Raises:
+            AuditError: As ``record``.
+        """
+
+
+class HeadTable(Protocol):
+    """The writers' signed heads in Redis. Every method raises ``StorageError`` when Redis is away or refuses."""
+
+    def note(
+        self,
+        writer: str,
+        signed: str,
+        now: datetime,
+        spans: tuple[timedelta, timedelta],
+        limit: int,
+    ) -> list[str]:
+        """Put a writer's head in the place of the one before.
+
+        Args:
+            writer: Whose.
+            signed: The head.
+            now: The time.
+            spans: How long a writer is kept after its last head, and what counts as recent.
+            limit: The most to return.
+
+        Returns:
+            Recent heads as they were, the latest first; nobody has verified them.
+        """
+
+    def page(self, after: str, limit: int) -> list[tuple[str, str]]:
+        """Return up to ``limit`` writers greater than ``after``, sorted, each with its head."""
+
 
 class Observer(Protocol):
     """Who counts what happens. Never fails, never blocks, never sees a secret."""
 
     def security_event(self, kind: str) -> None:
         """Something happened that an honest caller does not do."""
+
+    def audit_head_signed(self, at: datetime) -> None:
+        """The head of this process's audit chain was signed and stored."""
 
     def store_issued(self, outcome: str) -> None:
         """An issue ended."""

@@ -1,7 +1,8 @@
 """The proxy: a request to the upstream with the store's token, made without the caller ever having the token.
 
 In order: read the target, take a use of the reference and a request of the store's budget (which matches the request scope of the verified
-grant and records), set the headers, send once, learn what the upstream says of its limits, and guard what comes back.
+grant and records), set the headers, send once, learn what the upstream says of its limits, guard what comes back, record what came of
+it, and release it.
 
 Source: DESIGN §9.
 """
@@ -14,7 +15,7 @@ from itertools import chain
 
 from service.core.allowance import Allowance
 from service.core.budget import endpoint_of, said_less
-from service.core.errors import BrokerError, TokenLeakError, TokenRejectedError
+from service.core.errors import AuditError, BrokerError, TokenLeakError, TokenRejectedError
 from service.core.gate import About, Call, Gate
 from service.core.grant import Grant
 from service.core.guard import ResponseGuard
@@ -112,6 +113,22 @@ class Proxy:
             lambda grant: _in_scope(grant, request.method, target),
             endpoint_of(request.method, target.segments),
         )
+        about = About("reference.use", use.grant.store_hash, use.accessor.text)
+        try:
+            answer = self._answer(call, use, target, request)
+        except BrokerError as error:
+            if not isinstance(error, AuditError):
+                self._gate.record_failure(call, about, error.reason)
+            raise
+        try:
+            self._gate.record(call, about, "completed", f"upstream_{answer.status}")
+        except AuditError:
+            _close(answer)
+            raise
+        return answer
+
+    def _answer(self, call: Call, use: Use, target: Target, request: Incoming) -> Answer:
+        """Return the upstream's answer; of a token that is dead, the answer to its successor."""
         answer, head = self._exchange(call, use, target, request)
         if not token_suspected(answer.status, head, use.token.style):
             return answer
@@ -170,18 +187,19 @@ class Proxy:
             guard.check_headers(headers)
             first, complete = _take(chunks, WITHHOLDING_BYTES)
         except TokenLeakError as error:
-            self._leaked(call, use, error)
+            self._failed(call, use, error)
             raise
         head = _head(first)
         if complete:
             response.close()
             return Answer(response.status, headers, iter(first), use.allowance), head
-        leaked = functools.partial(self._leaked, call, use)
-        rest = _Rest(response, chain(first, chunks), leaked)
+        failed = functools.partial(self._failed, call, use)
+        rest = _Rest(response, chain(first, chunks), failed)
         return Answer(response.status, headers, rest, use.allowance), head
 
-    def _leaked(self, call: Call, use: Use, error: TokenLeakError) -> None:
-        self._observer.security_event(error.reason)
+    def _failed(self, call: Call, use: Use, error: BrokerError) -> None:
+        if isinstance(error, TokenLeakError):
+            self._observer.security_event(error.reason)
         about = About("reference.use", use.grant.store_hash, use.accessor.text)
         self._gate.record(call, about, "failed", error.reason)
 
@@ -204,11 +222,11 @@ class _Rest:
         self,
         response: ProxyResponse,
         chunks: Iterator[bytes],
-        leaked: Callable[[TokenLeakError], None],
+        failed: Callable[[BrokerError], None],
     ) -> None:
         self._response = response
         self._chunks = chunks
-        self._leaked = leaked
+        self._failed = failed
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -216,9 +234,9 @@ class _Rest:
     def __next__(self) -> bytes:
         try:
             return next(self._chunks)
-        except TokenLeakError as error:
+        except BrokerError as error:
             self.close()
-            self._leaked(error)
+            self._failed(error)
             raise
         except BaseException:
             self.close()

@@ -279,6 +279,7 @@ class References:
         about = self._about("reference.revoke", known)
         if call.caller.identity != known.grant.minted_by:
             self._gate.authorise(call, about)
+        self._gate.record(call, about, "started", "revoke")
         revoked = self._table.revoke(accessor, known.grant.store_hash)
         self._gate.record(call, about, "allowed", "revoked")
         self._observer.reference("revoke", "ok")
@@ -292,6 +293,7 @@ class References:
         """
         about = About("reference.revoke", store_hash)
         self._gate.authorise(call, about)
+        self._gate.record(call, about, "started", "revoke_store")
         self._table.revoke_store(store_hash)
         self._gate.record(call, about, "allowed", "revoked_store")
         self._observer.reference("revoke_store", "ok")
@@ -304,6 +306,7 @@ class References:
         """
         about = About("reference.revoke", ANY_STORE, subject=identity)
         self._gate.authorise(call, about)
+        self._gate.record(call, about, "started", "revoke_caller")
         self._table.revoke_caller(identity)
         self._gate.record(call, about, "allowed", "revoked_caller")
         self._observer.reference("revoke_caller", "ok")
@@ -316,6 +319,7 @@ class References:
         """
         about = About("reference.revoke", ANY_STORE)
         self._gate.authorise(call, about)
+        self._gate.record(call, about, "started", "revoke_all")
         self._table.revoke_all()
         self._gate.record(call, about, "allowed", "revoked_all")
         self._observer.reference("revoke_all", "ok")

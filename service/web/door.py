@@ -4,6 +4,7 @@ In comes a request; it gets an id, its caller proves who it is, its operation ru
 answer, one log line and one count.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import cast
@@ -12,10 +13,11 @@ import structlog
 from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException
 
-from service.core.errors import BrokerError, UnauthenticatedError
-from service.core.gate import Call
+from service.core.errors import AuditError, BrokerError, UnauthenticatedError
+from service.core.gate import About, Call
 from service.web import problems
 from service.web.body import refuse_query
+from service.web.models import STORE_HASH
 from service.web.operations import Answered, Asked, Edge, Operation
 from service.web.problems import WrongFieldsError, WrongMediaTypeError
 from service.web.sent_body import SentBody
@@ -25,6 +27,11 @@ Run = Callable[[Request, Visit], Response]
 """Answers a request, or raises what is wrong with it."""
 
 NO_ROUTE = "none"
+_REASONS: dict[type[Exception], str] = {
+    WrongFieldsError: "wrong_fields",
+    WrongMediaTypeError: "wrong_media_type",
+    HTTPException: "malformed",
+}
 
 
 class Door:
@@ -68,12 +75,31 @@ class Door:
         """Return the answer of an operation."""
 
         def run(request: Request, visit: Visit) -> Response:
-            call = self.authenticated(request, visit)
-            if operation.query is None:
-                refuse_query(request)
-            return _response(operation.run(Asked(self._edge, call, request, path)))
+            def act(call: Call) -> Response:
+                if operation.query is None:
+                    refuse_query(request)
+                return _response(operation.run(Asked(self._edge, call, request, path)))
+
+            return self.followed(request, visit, _about(operation, path), act)
 
         return self.serve(request, operation.name, run)
+
+    def followed(
+        self, request: Request, visit: Visit, about: About, act: Callable[[Call], Response]
+    ) -> Response:
+        """Return the answer to a proven caller's request; one that ends in an error has an entry that says so.
+
+        Raises:
+            Whatever ``act`` does, and what ``authenticated`` does.
+        """
+        call = self.authenticated(request, visit)
+        try:
+            return act(call)
+        except AuditError:
+            raise
+        except Exception as error:
+            self._edge.gate.record_failure(call, about, _reason(error))
+            raise
 
     def authenticated(self, request: Request, visit: Visit) -> Call:
         """Return the call of a request's proven caller.
@@ -128,6 +154,23 @@ class Door:
 def _known_method(request: Request, route: str) -> str:
     """Return the method, unless it has no route and is the caller's own text."""
     return "other" if route == NO_ROUTE else request.method
+
+
+def _about(operation: Operation, path: Mapping[str, str]) -> About:
+    """Return what a request is about, before it is read; what names no store is the caller's own text, so it is not repeated."""
+    store_hash = path.get("store_hash", "")
+    named = re.fullmatch(STORE_HASH, store_hash, re.ASCII)
+    return About(operation.action, store_hash if named else "")
+
+
+def _reason(error: Exception) -> str:
+    """Return the word for an error in the audit trail."""
+    if isinstance(error, BrokerError):
+        return error.reason or "refused"
+    for kind, reason in _REASONS.items():
+        if isinstance(error, kind):
+            return reason
+    return "internal"
 
 
 def _response(answered: Answered) -> Response:

@@ -14,14 +14,20 @@ from flask import Flask
 from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from service.web import docs, identity, openapi, policy, proxy, references, stores
+from service.web import audit, docs, identity, openapi, policy, proxy, references, stores
 from service.web.door import NO_ROUTE, Door
 from service.web.operations import Edge, Operation
 from service.web.visit import Visit
 
 __all__ = ["OPERATIONS", "Edge", "create_app"]
 
-OPERATIONS = (*stores.OPERATIONS, *references.OPERATIONS, *identity.OPERATIONS, *policy.OPERATIONS)
+OPERATIONS = (
+    *stores.OPERATIONS,
+    *references.OPERATIONS,
+    *identity.OPERATIONS,
+    *policy.OPERATIONS,
+    *audit.OPERATIONS,
+)
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
 
@@ -89,7 +95,12 @@ def _add_proxy(app: Flask, door: Door, edge: Edge) -> None:
 
 
 def _forwarding(door: Door, edge: Edge) -> Callable[[Request, Visit], Response]:
-    return lambda request, visit: proxy.forward(edge, door.authenticated(request, visit), request)
+    def run(request: Request, visit: Visit) -> Response:
+        return door.followed(
+            request, visit, proxy.ABOUT, lambda call: proxy.forward(edge, call, request)
+        )
+
+    return run
 
 
 def _add_documentation(app: Flask, door: Door) -> None:

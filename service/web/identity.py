@@ -1,11 +1,13 @@
 """Who am I to the broker?"""
 
+from service.core.gate import About
 from service.web.models import GrantSummary, WhoamiDocument
 from service.web.operations import Answered, Asked, Operation
 
 
 def _whoami(asked: Asked) -> Answered:
     caller = asked.call.caller
+    asked.edge.gate.record(asked.call, About("whoami"), "allowed")
     grants = [
         GrantSummary(name=grant.name, stores=list(grant.stores), actions=list(grant.actions))
         for grant in asked.call.policy.grants_of(caller.identity)
@@ -26,6 +28,7 @@ OPERATIONS = (
         method="GET",
         path="/v1/whoami",
         name="whoami",
+        action="whoami",
         summary="Show who the caller is to the broker, how that was proven, and what policy lets it do.",
         run=_whoami,
         answers={200: WhoamiDocument},

@@ -437,3 +437,29 @@ class ProblemDocument(Document):
     status: int
     detail: str
     request_id: str
+
+
+# --- the audit trail
+
+
+class AuditHeadDocument(Document):
+    """How far one writer's chain has come, as that writer signed it."""
+
+    writer: str
+    signed: Annotated[
+        str, Field(description="Signature and body; `broker audit verify` reads and checks them.")
+    ]
+
+
+class AuditHeadsPage(Document):
+    """A page of heads, sorted by writer."""
+
+    heads: list[AuditHeadDocument]
+    next_cursor: Annotated[str | None, Field(description="For the next page; null on the last.")]
+
+
+class AuditHeadsQuery(Query):
+    """Which page of heads."""
+
+    cursor: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None
+    limit: Limit = 50

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 from werkzeug import Request
 
+from service.core.audit_keeping import HeadReader
 from service.core.explaining import Explaining
 from service.core.gate import Call, Gate
 from service.core.ports import AccessSource, KeyringSource
@@ -31,6 +32,7 @@ class Edge:
         references: Use cases.
         proxy: The use case.
         explaining: The use case about policy.
+        heads: The use case about the audit trail's heads.
         base_url: Of the upstream, for those who redeem.
         crowd: Keeps callers who wait for one store from taking every thread.
         observe: Told route, method, status and seconds of every request.
@@ -45,6 +47,7 @@ class Edge:
     references: References
     proxy: Proxy
     explaining: Explaining
+    heads: HeadReader
     base_url: str
     crowd: Crowd
     observe: Callable[[str, str, int, float], None]
@@ -84,6 +87,7 @@ class Operation:
         method: The HTTP method.
         path: With variables in braces.
         name: Unique; the operation id.
+        action: What it is called in the audit trail, and in policy where policy decides.
         summary: One line.
         run: What answers it.
         answers: The model of each success status; None for no body.
@@ -96,6 +100,7 @@ class Operation:
     method: str
     path: str
     name: str
+    action: str
     summary: str
     run: Callable[[Asked], Answered]
     answers: dict[int, Any]

@@ -53,6 +53,7 @@ OPERATIONS = (
         method="POST",
         path="/v1/policy/explain",
         name="explainPolicy",
+        action="policy.read",
         summary="Show what policy would decide, with the grant that allows it, or the nearest one and what fails.",
         run=_explain,
         body=ExplainPolicy,

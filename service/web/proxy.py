@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from werkzeug import Request, Response
 
 from service.core.errors import BrokerError, MalformedError
-from service.core.gate import Call
+from service.core.gate import About, Call
 from service.core.proxy import Incoming
 from service.core.scope import METHODS
 from service.core.secret import Secret
@@ -16,6 +16,7 @@ from service.web.rate_fields import add_rate_fields
 from service.web.transport import client_gone, raw_target, streamed_body
 
 NAME = "proxy"
+ABOUT = About("reference.use")
 PREFIX = "/v1/proxy/"
 PATH = f"{PREFIX}<path:upstream_path>"
 PROXY_METHODS = METHODS

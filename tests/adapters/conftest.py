@@ -2,9 +2,11 @@
 
 import contextlib
 import logging
+import os
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import fakeredis
 import pytest
@@ -169,3 +171,19 @@ def logs_as_before() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    """A pipe with a name."""
+    path = tmp_path / "audit.fifo"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.fixture
+def reader(fifo: Path) -> Iterator[int]:
+    """The reading end of the pipe, which reads only what a test makes it."""
+    descriptor = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    yield descriptor
+    os.close(descriptor)

@@ -66,7 +66,7 @@ ACTION: Edge = (
 ACTION_OF_A_TEST: Edge = (
     [
         *("store.write", "store.read", "policy.read", "reference.mint", "reference.redeem"),
-        *("reference.read", "reference.revoke"),
+        *("reference.read", "reference.revoke", "audit.read"),
     ],
     ["store.*", "store", "", None],
 )

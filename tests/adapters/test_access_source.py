@@ -10,7 +10,7 @@ from sandbox.demo.stack import write_access
 from service.adapters.access_file import AccessFileError
 from service.adapters.access_source import AccessFile
 from service.adapters.issuer_links import IssuerLinks
-from service.core.errors import UnauthenticatedError
+from service.core.errors import AuditError, UnauthenticatedError
 from service.core.secret import Secret
 from tests.support.clock import ManualClock
 
@@ -158,3 +158,31 @@ def test_a_broken_file_stops_the_start(tmp_path: Path) -> None:
 
     with pytest.raises(AccessFileError):
         AccessFile(str(path), ManualClock(), IssuerLinks(), lambda _taken: None)
+
+
+def test_a_new_version_that_cannot_be_recorded_is_not_taken(tmp_path: Path) -> None:
+    """What callers may do changes only with an entry that says so; it is tried again the next time."""
+    path = write_access(tmp_path, Identities())
+    recorded: list[tuple[bool, str]] = []
+    broken = True
+
+    def record(taken: bool, digest: str) -> None:  # noqa: FBT001 — the port's form
+        if broken:
+            raise AuditError("broken", reason="audit_blocked")
+        recorded.append((taken, digest))
+
+    source = AccessFile(str(path), ManualClock(), IssuerLinks(), lambda _taken: None, record=record)
+    before = source().policy.digest
+    path.write_text(path.read_text("utf-8").replace(OPERATORS, "corp:admin-*"), "utf-8")
+    for _ in range(2):
+        with pytest.raises(AuditError):
+            source.reload()
+    kept = source().policy.digest
+    broken = False
+    source.reload()
+    after = source().policy.digest
+    path.write_text("version: 2", "utf-8")
+    source.reload()
+
+    assert kept == before != after == source().policy.digest
+    assert recorded == [(True, after), (False, after)]

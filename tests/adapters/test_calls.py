@@ -8,16 +8,13 @@ import fakeredis
 import pytest
 
 from service.adapters.calls import Observe, TimedCall, timed
-from service.adapters.counted_audit import CountedAudit
 from service.adapters.deprecations import Deprecations
 from service.adapters.key_times import KeyTimes
 from service.adapters.redis_link import RedisLink, Script, home
 from service.adapters.redis_nodes import OneNode
 from service.adapters.upstream import B2BUpstream
-from service.core.audit import AuditEntry
-from service.core.errors import AuditError, StorageError
+from service.core.errors import StorageError
 from tests.adapters.calling import get, link_to
-from tests.support.audit import MemoryAudit
 from tests.support.wire import answer, answering, scripted_server
 from tests.support.world import STORE, fake_node
 
@@ -80,20 +77,6 @@ def test_a_proxied_request_is_told_by_what_it_says_of_the_upstream(
         upstream.exchange(get()).close()
 
     assert [each[:2] for each in told] == [("proxy", outcome)]
-
-
-def test_an_audit_trail_that_fails_is_counted_and_still_fails() -> None:
-    """By its reason."""
-    sink, reasons = MemoryAudit(), list[str]()
-    audit = CountedAudit(sink, reasons.append)
-    entry = AuditEntry(datetime.now(UTC), "r-1", "corp:ops-anna", "store.read", "allowed")
-
-    audit.record(entry)
-    sink.broken = True
-    with pytest.raises(AuditError):
-        audit.record(entry)
-
-    assert (sink.entries, reasons) == ([entry], ["audit_write_failed"])
 
 
 def test_a_keys_time_is_that_of_its_id_or_of_its_file(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_each_line_names_the_hash_of_the_one_before() -> None:
 
     assert [line["seq"] for line in lines] == [1, 2, 3, 4]
     assert [line["prev"] for line in lines] == ["0" * 64, *(line["hash"] for line in lines[:3])]
-    assert chain.head == lines[-1]["hash"]
+    assert chain.head.hash == lines[-1]["hash"]
 
 
 def test_the_chain_stays_where_it_is_until_a_line_was_written() -> None:
@@ -70,7 +70,7 @@ def test_the_chain_stays_where_it_is_until_a_line_was_written() -> None:
     again, _ = chain.link(ENTRY)
 
     assert first == again
-    assert (chain.seq, chain.head) == (0, "0" * 64)
+    assert (chain.head.seq, chain.head.hash) == (0, "0" * 64)
 
 
 @given(text=st.text(max_size=30))

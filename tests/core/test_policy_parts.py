@@ -30,6 +30,7 @@ def test_the_actions_are_those_of_the_access_file() -> None:
         "reference.read",
         "reference.revoke",
         "policy.read",
+        "audit.read",
     )
 
 

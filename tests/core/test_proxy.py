@@ -82,7 +82,10 @@ def test_a_request_goes_upstream_with_the_token_and_its_answer_comes_back(ready:
     assert (answer.status, answer.headers) == (207, [("Content-Type", "application/json")])
     assert b"".join(answer.body) == b'{"a":1}'
     assert ready.upstream.response.closed
-    assert ready.audit.told()[-1] == ("reference.use", "allowed", "")
+    assert ready.audit.told()[-2:] == [
+        ("reference.use", "allowed", ""),
+        ("reference.use", "completed", "upstream_207"),
+    ]
 
 
 @pytest.mark.parametrize(

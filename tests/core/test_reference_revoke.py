@@ -169,17 +169,20 @@ def test_revoking_many_needs_policy_for_all_that_it_concerns(
 
 
 def test_each_revocation_is_recorded(ready: World) -> None:
-    """With what was revoked, and whose."""
+    """Before and after, with what was revoked, and whose."""
     ready.references.revoke_store(call(OPERATOR), STORE)
     ready.references.revoke_caller(call(OPERATOR), WORKER)
     ready.references.revoke_all(call(OPERATOR))
 
-    assert [reason for _, _, reason in ready.audit.told()[-3:]] == [
-        "revoked_store",
-        "revoked_caller",
-        "revoked_all",
+    assert [told[1:] for told in ready.audit.told()[-6:]] == [
+        ("started", "revoke_store"),
+        ("allowed", "revoked_store"),
+        ("started", "revoke_caller"),
+        ("allowed", "revoked_caller"),
+        ("started", "revoke_all"),
+        ("allowed", "revoked_all"),
     ]
-    assert [(entry.store_hash, entry.subject) for entry in ready.audit.entries[-3:]] == [
+    assert [(entry.store_hash, entry.subject) for entry in ready.audit.entries[-6::2]] == [
         (STORE, ""),
         ("*", WORKER),
         ("*", ""),

@@ -5,11 +5,12 @@ Beneath them are fakeredis (with the real adapters and their Lua), a fake upstre
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import fakeredis
 
 from service.adapters.redis_connections import Process
+from service.adapters.redis_heads import RedisHeads
 from service.adapters.redis_link import RedisLink
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.adapters.redis_node import Node
@@ -98,6 +99,7 @@ class CountingObserver:
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.paused = False
+        self.signed_at: datetime | None = None
         self.stores: dict[tuple[str, str], int] = {}
         self.live_references = 0
         self.shares: list[float] = []
@@ -105,6 +107,10 @@ class CountingObserver:
     def security_event(self, kind: str) -> None:
         """See ``Observer.security_event``."""
         self.counts["security", kind] += 1
+
+    def audit_head_signed(self, at: datetime) -> None:
+        """See ``Observer.audit_head_signed``."""
+        self.signed_at = at
 
     def store_issued(self, outcome: str) -> None:
         """See ``Observer.store_issued``."""
@@ -171,6 +177,7 @@ class World:
         self.stores_table = RedisStores(self.link)
         self.references_table = RedisReferences(self.link)
         self.agreed = RedisMaintenance(self.link)
+        self.heads_table = RedisHeads(self.link)
         self.mounted = FakeMounted()
         self.gate = Gate(self.audit, self.clock)
         self.reader = StoreReader(self.stores_table, self.observer, INSTANCE, self.clock)
@@ -179,7 +186,7 @@ class World:
             table=self.stores_table,
             upstream=self.upstream,
             cleaner=self.cleaner,
-            pause_logins=LoginPause(self.agreed, self.observer, self.clock),
+            pause_logins=LoginPause(self.gate, self.agreed, self.observer, self.clock),
             observer=self.observer,
             naming=Naming(INSTANCE, TOKEN_PREFIX),
             lease_span=LEASE,

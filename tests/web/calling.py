@@ -4,6 +4,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
+from service.core.audit_keeping import HeadReader
 from service.core.explaining import Explaining
 from service.core.ports import Access
 from service.web.callers import Callers
@@ -41,6 +42,7 @@ class Api:
                 references=world.references,
                 proxy=world.proxy,
                 explaining=Explaining(world.gate),
+                heads=HeadReader(world.gate, world.heads_table),
                 base_url=BASE_URL,
                 crowd=self.crowd,
                 observe=self._observe,

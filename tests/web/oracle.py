@@ -48,6 +48,7 @@ RIGHTS = {
     "revokeReferences caller": {"operator": "all"},
     "revokeReferences all": {"operator": "all"},
     "explainPolicy": {"operator": "all", "store_operator": "granted"},
+    "listAuditHeads": {"operator": "all"},
     "whoami": dict.fromkeys(IDENTITIES, "all"),
     "proxy": dict.fromkeys(IDENTITIES, "all"),  # implied by the reference
 }
@@ -68,7 +69,7 @@ ON_KNOWN_STORES = {
     "removeStore",
     "mintReference",
 }
-ON_ALL_STORES = {"revokeReferences caller", "revokeReferences all", "whoami"}
+ON_ALL_STORES = {"revokeReferences caller", "revokeReferences all", "listAuditHeads", "whoami"}
 
 LIVE = ("live", "other_access", "other_audience", "other_minter")
 DEAD = ("revoked", "expired", "used_up", "never_minted", "garbage")

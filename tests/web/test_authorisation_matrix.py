@@ -34,7 +34,7 @@ EVERYTHING = Policy(
 """For making what the cells ask about; never in force at the edge."""
 OF_OPERATORS = ("store.write", "store.read", "reference.read", "reference.revoke", "policy.read")
 OF_KIND = {
-    "operator": OF_OPERATORS,
+    "operator": (*OF_OPERATORS, "audit.read"),
     "store_operator": OF_OPERATORS,
     "reader": ("store.read", "reference.read"),
     "minter": ("reference.mint",),
