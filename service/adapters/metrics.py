@@ -1,4 +1,4 @@
-"""Metrics for Prometheus. Fulfils ``Observer``.
+"""Metrics for Prometheus. Fulfils ``Observer`` and ``KeyObserver``.
 
 With more than one worker process, ``PROMETHEUS_MULTIPROC_DIR`` is set by ``broker serve`` before this module is imported, and the
 exposition sums over the workers.
@@ -107,6 +107,26 @@ class Metrics:
             for kind, word in (("deprecation", "deprecation"), ("sunset", "end"))
         }
         self._counted: set[tuple[str, str]] = set()
+        self._records = Gauge(
+            "b2b_broker_records",
+            "Stored values that need a key, by the key's id; one that needs two is counted under both.",
+            ["key_id"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
+        self._keys_counted: set[str] = set()
+        self._keyring_refused = Gauge(
+            "b2b_broker_keyring_refused",
+            "1 while the newest keyring is refused; the one before it, if any, is in force.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._primary_pending = Gauge(
+            "b2b_broker_primary_key_pending",
+            "1 while the primary key does not seal yet, because not every replica has it.",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self._wiped = Gauge(
             "b2b_broker_storage_wiped",
             "1 when what the broker left in Redis is gone, until the broker is started again.",
@@ -162,6 +182,20 @@ class Metrics:
         """Count a new version of the access file."""
         self._child(self._reloads, "reloads", "taken" if taken else "refused").inc()
         self._refused.set(0 if taken else 1)
+
+    def records_counted(self, counts: Mapping[str, int]) -> None:
+        """See ``KeyObserver.records_counted``."""
+        self._keys_counted.update(counts)
+        for key_id in self._keys_counted:
+            self._records.labels(key_id).set(counts.get(key_id, 0))
+
+    def primary_pending(self, *, pending: bool) -> None:
+        """See ``KeyObserver.primary_pending``."""
+        self._primary_pending.set(int(pending))
+
+    def keyring_refused(self, refused: bool) -> None:  # noqa: FBT001 — the answer to one question
+        """Note whether the newest keyring is refused."""
+        self._keyring_refused.set(int(refused))
 
     def storage_wiped(self) -> None:
         """Show that what the broker left in Redis is gone."""

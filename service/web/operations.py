@@ -9,6 +9,7 @@ from werkzeug import Request
 
 from service.core.explaining import Explaining
 from service.core.gate import Call, Gate
+from service.core.keys import Keys
 from service.core.ports import AccessSource, KeyringSource
 from service.core.proxy import Proxy
 from service.core.references import References
@@ -28,6 +29,7 @@ class Edge:
         gate: Records who could not prove who they are.
         stores: Use cases.
         references: Use cases.
+        keys: Use cases.
         proxy: The use case.
         explaining: The use case about policy.
         base_url: Of the upstream, for those who redeem.
@@ -41,6 +43,7 @@ class Edge:
     gate: Gate
     stores: Stores
     references: References
+    keys: Keys
     proxy: Proxy
     explaining: Explaining
     base_url: str

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service import __version__
-from service.adapters.keyring_dir import read_keyring
+from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.metrics import MULTIPROCESS
 from service.cli import main
 
@@ -51,7 +51,7 @@ def test_the_first_new_key_is_primary_and_its_owners_alone(tmp_path: Path) -> No
 
     result = _run("keys", "new", str(folder), "--id", "k1")
 
-    ring = read_keyring(folder)
+    ring = KeyringDirectory(str(folder), {}).read()
     assert result.exit_code == 0
     assert "is the first key, and primary" in result.output
     assert (ring.key_ids, ring.primary.key_id) == (("k1",), "k1")
@@ -66,7 +66,7 @@ def test_a_further_key_does_not_become_primary(tmp_path: Path) -> None:
 
     result = _run("keys", "new", str(tmp_path), "--id", "k2")
 
-    ring = read_keyring(tmp_path)
+    ring = KeyringDirectory(str(tmp_path), {}).read()
     first, second = (base64.b64decode((tmp_path / f"{k}.key").read_bytes()) for k in ring.key_ids)
     assert "seals once 'primary' names it" in result.output
     assert ring.primary.key_id == "k1"

@@ -39,6 +39,7 @@ class Api:
                 gate=world.gate,
                 stores=world.stores,
                 references=world.references,
+                keys=world.keys,
                 proxy=world.proxy,
                 explaining=Explaining(world.gate),
                 base_url=BASE_URL,

@@ -62,7 +62,7 @@ def needed_keys(stored: Stored) -> frozenset[str]:
     return frozenset({signed_with(signed), *_of_content(record)})
 
 
-def resealed(keyring: Keyring, instance: str, stored: Stored) -> bytes:
+def rewrapped(keyring: Keyring, instance: str, stored: Stored) -> bytes:
     """Return what says the same as the value's ``signed`` part, and needs the primary key only.
 
     Raises:
@@ -110,4 +110,3 @@ def _of_content(record: StoreRecord) -> Iterator[str]:
         yield sealed_with(record.credential)
     for refusal in record.refusals:
         yield refusal.key_id if refusal.mac_key is None else sealed_with(refusal.mac_key)
-
