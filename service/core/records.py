@@ -182,7 +182,7 @@ def unverified_record(line: bytes) -> tuple[bytes, StoreRecord]:
     try:
         signed = line.split(b" ", 3)[3]
         return signed, _from_json(json.loads(signed.split(b" ", 2)[2]))
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError):
         raise IntegrityError("A store's record is not readable.", reason="malformed") from None
 
 
