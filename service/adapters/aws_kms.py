@@ -51,8 +51,8 @@ class AwsKms:
 
     def wrap(self, key_id: str, material: bytes) -> str:
         """See ``KeyWrapper.wrap``."""
-        answer = self._ask("encrypt", key_id, Plaintext=material)
-        return base64.b64encode(answer["CiphertextBlob"]).decode("ascii")
+        blob = self._ask("encrypt", "CiphertextBlob", key_id, Plaintext=material)
+        return base64.b64encode(blob).decode("ascii")
 
     def unwrap(self, key_id: str, wrapped: str) -> bytes:
         """See ``KeyWrapper.unwrap``."""
@@ -60,10 +60,10 @@ class AwsKms:
             blob = base64.b64decode(wrapped, validate=True)
         except (ValueError, binascii.Error):
             raise KeyringError("it is not base64") from None
-        material: bytes = self._ask("decrypt", key_id, CiphertextBlob=blob)["Plaintext"]
-        return material
+        return self._ask("decrypt", "Plaintext", key_id, CiphertextBlob=blob)
 
-    def _ask(self, operation: str, key_id: str, **fields: bytes) -> dict[str, Any]:
+    def _ask(self, operation: str, wanted: str, key_id: str, **fields: bytes) -> bytes:
+        """Return one member of the answer."""
         if not self._options.key:
             raise KeyringError("BROKER_AWS_KMS_KEY is not set")
         try:
@@ -74,7 +74,7 @@ class AwsKms:
         try:
             if self._client is None:
                 self._client = _client(self._options)
-            answer: dict[str, Any] = getattr(self._client, operation)(
+            answer = getattr(self._client, operation)(
                 KeyId=self._options.key, EncryptionContext=context, **fields
             )
         except ClientError as error:
@@ -83,7 +83,10 @@ class AwsKms:
             raise KeyringError(f"AWS KMS refused to {operation} it ({shown})") from None
         except (BotoCoreError, ValueError) as error:
             raise KeyringError(f"AWS KMS cannot be asked ({type(error).__name__})") from None
-        return answer
+        found = answer.get(wanted)
+        if not isinstance(found, bytes):
+            raise KeyringError("AWS KMS answered something that is no key")
+        return found
 
 
 def _client(options: AwsKmsOptions) -> Any:

@@ -9,6 +9,7 @@ Source: https://openbao.org/api-docs/secret/transit/ (Encrypt Data, Decrypt Data
 
 import base64
 import binascii
+import contextlib
 import json
 import ssl
 from dataclasses import dataclass
@@ -93,7 +94,8 @@ class VaultTransit:
                     timeout=_TIMEOUT,
                     preload_content=False,
                 )
-                content = response.read(_LONGEST_ANSWER_BYTES, decode_content=True)
+                with contextlib.closing(response):
+                    content = response.read(_LONGEST_ANSWER_BYTES, decode_content=True)
         except (HTTPError, OSError) as error:
             raise KeyringError(f"Vault cannot be reached ({type(error).__name__})") from None
         if response.status != _OK:
