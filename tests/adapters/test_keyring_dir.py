@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.adapters.keyring_dir import KeyringDirectory
-from service.core.keyring import Keyring, KeyringError
+from service.core.keyring import Key, Keyring, KeyringError
 
 SECRET = base64.b64encode(b"0123456789abcdefghijklmnopqrstuv").decode("ascii")
 
@@ -110,6 +110,96 @@ def test_the_swap_of_a_kubernetes_volume_is_seen_as_a_whole(tmp_path: Path) -> N
     (tmp_path / "..new").rename(tmp_path / "..data")
 
     assert (before, directory.read().primary.key_id) == ("k1", "k2")
+
+
+class Service:
+    """A key management service that reverses what it is given. Fulfils ``KeyWrapper``."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.asked: list[str] = []
+
+    def wrap(self, key_id: str, material: bytes) -> str:
+        """See ``KeyWrapper.wrap``."""
+        return f"{key_id}:{material[::-1].hex()}"
+
+    def unwrap(self, key_id: str, wrapped: str) -> bytes:
+        """See ``KeyWrapper.unwrap``."""
+        self.asked.append(key_id)
+        if self.away:
+            raise KeyringError("the service is away")
+        return bytes.fromhex(wrapped.removeprefix(f"{key_id}:"))[::-1]
+
+
+MATERIAL = b"a wrapped key of thirty-two byte"
+
+
+@pytest.fixture
+def service() -> Service:
+    """Who wraps."""
+    return Service()
+
+
+@pytest.fixture
+def wrapped(tmp_path: Path, service: Service) -> KeyringDirectory:
+    """A directory with a plain key and a wrapped one, which is primary."""
+    _write(tmp_path, "k1.key", SECRET)
+    _write(tmp_path, "k2.vault", service.wrap("k2", MATERIAL))
+    _write(tmp_path, "primary", "k2")
+    return KeyringDirectory(str(tmp_path), {"vault": service})
+
+
+def test_a_wrapped_key_is_as_good_as_a_plain_one(wrapped: KeyringDirectory) -> None:
+    """Both are in one ring."""
+    ring = wrapped.read()
+
+    assert (ring.key_ids, ring.primary.key_id) == (("k1", "k2"), "k2")
+    assert ring.primary.mac("grant", b"x") == Key("k2", MATERIAL).mac("grant", b"x")
+
+
+def test_a_wrapped_key_is_unwrapped_once(
+    wrapped: KeyringDirectory, service: Service, tmp_path: Path
+) -> None:
+    """Not again when something else changes, even while the service is away; again when it changes itself."""
+    wrapped.read()
+    service.away = True
+    _write(tmp_path, "k3.key", base64.b64encode(b"x" * 32).decode("ascii"))
+    wrapped.read()
+    service.away = False
+    _write(tmp_path, "k2.vault", service.wrap("k2", MATERIAL[::-1]))
+    wrapped.read()
+
+    assert service.asked == ["k2", "k2"]
+
+
+def test_while_the_service_is_away_there_is_no_ring(
+    wrapped: KeyringDirectory, service: Service
+) -> None:
+    """A part of the keys would be another ring; it is asked again at the next look."""
+    service.away = True
+    with pytest.raises(KeyringError, match=r"k2\.vault: the service is away"):
+        wrapped.read()
+    service.away = False
+
+    assert wrapped.read().key_ids == ("k1", "k2")
+
+
+def test_what_unwraps_to_no_key_is_refused(
+    wrapped: KeyringDirectory, service: Service, tmp_path: Path
+) -> None:
+    """A service may wrap anything."""
+    _write(tmp_path, "k2.vault", service.wrap("k2", b"short"))
+
+    with pytest.raises(KeyringError, match=r"k2\.vault does not hold 32 bytes"):
+        wrapped.read()
+
+
+def test_a_key_that_is_there_twice_is_refused(wrapped: KeyringDirectory, tmp_path: Path) -> None:
+    """Nobody could tell which one counts."""
+    _write(tmp_path, "k2.key", SECRET)
+
+    with pytest.raises(KeyringError, match="k2 is there twice"):
+        wrapped.read()
 
 
 def test_a_missing_directory_is_refused(tmp_path: Path) -> None:

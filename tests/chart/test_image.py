@@ -22,6 +22,14 @@ def test_what_builds_the_wheel_is_what_developers_have() -> None:
     assert _blocks("requirements-build.lock") <= _blocks("requirements-dev.lock")
 
 
+def test_what_is_installed_is_what_developers_have() -> None:
+    """With and without what AWS KMS needs; one is the other with something more."""
+    small, large = _blocks("requirements.lock"), _blocks("requirements-aws.lock")
+
+    assert small < large < _blocks("requirements-dev.lock")
+    assert any(block.startswith("botocore==") for block in large - small)
+
+
 def test_the_base_is_an_argument_of_an_exact_version_without_a_registry() -> None:
     """Where it comes from is for whoever builds to say."""
     assert re.search(r"^ARG PYTHON_IMAGE=python:3\.13\.\d+-slim-\w+$", DOCKERFILE, re.MULTILINE)
@@ -41,6 +49,7 @@ def test_nothing_of_tests_or_sandbox_gets_to_the_builder() -> None:
         "service",
         "pyproject.toml",
         "requirements.lock",
+        "requirements-aws.lock",
         "requirements-build.lock",
         "README.md",
     }
