@@ -8,18 +8,19 @@
 ARG PYTHON_IMAGE=python:3.13.9-slim-trixie
 # What the second stage is made of. Its python3 has to be of the same version and at the same path as that of the first.
 ARG RUNTIME_IMAGE=${PYTHON_IMAGE}
+# What is installed; requirements-all.lock adds what traces (BROKER_TRACES) and keys wrapped by AWS KMS need.
+ARG LOCK=requirements.lock
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+ARG LOCK
 WORKDIR /src
-# requirements-otel.lock adds what BROKER_TRACES needs.
-ARG REQUIREMENTS=requirements.lock
-COPY requirements*.lock ./
+COPY ${LOCK} requirements-build.lock ./
 # Hashes are checked, wheels only (nothing of a dependency runs here), and nothing is resolved: the locks are complete.
 # Both secrets may be missing, and neither is left in a layer; a pip.conf finds the authority as `cert = /run/secrets/ca.pem`.
 RUN --mount=type=secret,id=pip.conf,target=/etc/pip.conf --mount=type=secret,id=ca.pem \
     python3 -m venv --without-pip /opt/build && python3 -m venv --without-pip /opt/broker \
- && python3 -m pip --python /opt/broker/bin/python install --require-hashes --no-deps --only-binary :all: -r ${REQUIREMENTS} \
+ && python3 -m pip --python /opt/broker/bin/python install --require-hashes --no-deps --only-binary :all: -r ${LOCK} \
  && python3 -m pip --python /opt/build/bin/python install --require-hashes --no-deps --only-binary :all: -r requirements-build.lock
 COPY pyproject.toml README.md ./
 COPY service service

@@ -4,6 +4,9 @@
 """
 
 import random
+import re
+import secrets
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ import structlog
 from service import __version__
 from service.adapters.access_source import AccessFile
 from service.adapters.audit_file import AuditFile
+from service.adapters.aws_kms import AwsKms, AwsKmsOptions
 from service.adapters.background import Background, Regularly
 from service.adapters.calls import CallWatch, timed
 from service.adapters.circuit import Circuit
@@ -21,12 +25,14 @@ from service.adapters.deadline import Watch
 from service.adapters.deprecations import Deprecations
 from service.adapters.issuer_links import IssuerLinks
 from service.adapters.key_times import KeyTimes
-from service.adapters.keyring_dir import KeyringDirectory
+from service.adapters.keyring_dir import KeyringDirectory, KeyWrapper
+from service.adapters.keyring_in_force import KeyringInForce
 from service.adapters.metrics import Metrics
 from service.adapters.redis_connections import RedisOptions
 from service.adapters.redis_errors import EVICTS
 from service.adapters.redis_heads import RedisHeads
 from service.adapters.redis_installation import Installation
+from service.adapters.redis_keys import RedisKeys
 from service.adapters.redis_link import RedisLink
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.adapters.redis_node import Wait
@@ -36,18 +42,22 @@ from service.adapters.signing_key import read_signing_key
 from service.adapters.stores_dir import StoresDirectory
 from service.adapters.upstream import B2BUpstream
 from service.adapters.upstream_link import UpstreamLink, UpstreamOptions
+from service.adapters.vault_transit import VaultOptions, VaultTransit
 from service.core.audit_keeping import AuditKeeper, HeadReader
 from service.core.cleaning import Cleaner
 from service.core.errors import BrokerError
 from service.core.explaining import Explaining
 from service.core.gate import Gate
 from service.core.issuing import Issuer, Naming
+from service.core.key_agreement import KeyAgreement
+from service.core.keys import Keys
 from service.core.login_pause import LoginPause
 from service.core.maintenance import Maintenance
 from service.core.provision import Provision, Times
 from service.core.proxy import Proxy
 from service.core.references import References
 from service.core.repair import Repair
+from service.core.rewrapper import Rewrapper
 from service.core.store_reader import StoreReader
 from service.core.stores import Stores
 from service.core.token_cache import TokenCache
@@ -125,9 +135,12 @@ def build_broker(settings: Settings) -> Broker:
         metrics.access_in_force,
         _recording_loads(gate),
     )
-    keyring = KeyringDirectory(settings.keyring_dir)
     redis_watch, upstream_watch, trace = _watches(settings, metrics)
     link = RedisLink.connect(_redis_options(settings), _wait(settings), redis_watch)
+    directory = KeyringDirectory(settings.keyring_dir, key_wrappers(settings))
+    key_table = RedisKeys(link)
+    agreement = KeyAgreement(key_table, metrics, settings.instance, _replica(), now)
+    keyring = KeyringInForce(directory.read, agreement.admit, metrics.keyring_refused)
     installation = Installation(link, settings.instance, metrics.storage_wiped)
     upstream = B2BUpstream(
         _upstream_link(settings, metrics),
@@ -224,6 +237,25 @@ def build_broker(settings: Settings) -> Broker:
         policy=lambda: access().policy.digest,
         clock=now,
     )
+    lease_span = 2 * settings.upstream_timeout + _MARGIN
+    keys = Keys(
+        gate=gate,
+        keyring=keyring,
+        table=key_table,
+        agreement=agreement,
+        settled_after=lease_span,
+        clock=now,
+    )
+    rewrapper = Rewrapper(
+        keyring=keyring,
+        table=key_table,
+        agreed=agreed,
+        observer=metrics,
+        counted=metrics,
+        instance=settings.instance,
+        clock=now,
+        pause=pause,
+    )
     edge = Edge(
         access=access,
         callers=Callers(
@@ -234,6 +266,7 @@ def build_broker(settings: Settings) -> Broker:
         gate=gate,
         stores=stores,
         references=references,
+        keys=keys,
         proxy=Proxy(references, upstream, repair, gate, metrics),
         explaining=Explaining(gate),
         heads=HeadReader(gate, heads),
@@ -242,8 +275,14 @@ def build_broker(settings: Settings) -> Broker:
         observe=metrics.request,
         trace=trace,
     )
+
+    def look_at_storage() -> None:
+        if keyring.unlocked:  # it leaves marks, and a locked broker writes nothing
+            installation.look()
+
     checks = (
         Check("keyring", lambda: _quietly(keyring)),
+        Check("keys", lambda: keyring.problem or rewrapper.problem, vital=False),
         Check("redis", lambda: _quietly(link.ping)),
         Check("audit", lambda: _quietly(audit.probe)),
         # Not vital: the stores have to be registered again, and that needs a broker that is ready.
@@ -257,11 +296,17 @@ def build_broker(settings: Settings) -> Broker:
             (
                 Regularly("access file", _RELOAD_EVERY, access.reload),
                 Regularly("issuers' keys", _RELOAD_EVERY, links.refresh),
-                Regularly("storage", _LOOK_EVERY, installation.look),
                 Regularly("key times", _LOOK_EVERY, key_times.look),
             )
         ),
-        # A thread of its own, because it may wait for the upstream.
+        Background(
+            (
+                Regularly("keyring", _RELOAD_EVERY, keyring.look),
+                Regularly("storage", _LOOK_EVERY, look_at_storage),
+            )
+        ),
+        # Each in a thread of its own, because it may take long.
+        Background((Regularly("rewrapping", _MAINTAIN_EVERY, rewrapper.run),)),
         Background((Regularly("maintenance", _MAINTAIN_EVERY, maintenance.run),)),
         # Another, so that heads are not late when an issuer or Redis is slow.
         Background(
@@ -294,6 +339,38 @@ def _watches(settings: Settings, metrics: Metrics) -> tuple[CallWatch, CallWatch
 
     traces = Traces()
     return traces.redis(redis), traces.upstream(upstream), traces.request
+
+
+def key_wrappers(settings: Settings) -> dict[str, KeyWrapper]:
+    """Return who unwraps keys, by the suffix of their files. One that is not set says so when it is asked."""
+    return {
+        "vault": VaultTransit(
+            VaultOptions(
+                url=settings.vault_url,
+                token_file=settings.vault_token_file,
+                ca_file=settings.vault_ca_file,
+                namespace=settings.vault_namespace,
+                mount=settings.vault_transit_mount,
+                key=settings.vault_transit_key,
+                instance=settings.instance,
+            )
+        ),
+        "aws-kms": AwsKms(
+            AwsKmsOptions(
+                key=settings.aws_kms_key,
+                region=settings.aws_region,
+                url=settings.aws_kms_url,
+                credentials_file=settings.aws_credentials_file,
+                instance=settings.instance,
+            )
+        ),
+    }
+
+
+def _replica() -> str:
+    """Return the name by which the other replicas know this process."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:63]
+    return f"{host}-{secrets.token_hex(3)}"
 
 
 def _redis_options(settings: Settings) -> RedisOptions:

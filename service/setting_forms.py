@@ -6,6 +6,8 @@ from urllib.parse import SplitResult, urlsplit
 _HIGHEST_PORT = 65535
 _LONGEST_IDENTITY = 300
 _PROXY = re.compile(r"spiffe://[a-z0-9._-]{1,255}(/(?!\.{1,2}(/|\Z))[A-Za-z0-9._-]+)+", re.ASCII)
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+VAULT_PATH = r"^[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9_-]+)*$"
 _HOST = r"(?:[A-Za-z0-9][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 _SEVERAL = re.compile(
     rf"rediss?\+(?:sentinel://{_HOST}(?:,{_HOST})*/[A-Za-z0-9._-]+(?:/[0-9]{{0,4}})?|cluster://{_HOST}(?:,{_HOST})*/?)",
@@ -68,6 +70,18 @@ def upstream_url(value: str) -> str:
     bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
     if parts.scheme not in ("https", "http") or not parts.hostname or not bare:
         raise ValueError("is https://host with nothing behind it")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def service_url(value: str) -> str:
+    """Take scheme and host, or nothing; plain HTTP to this machine only."""
+    if not value:
+        return value
+    parts = _split(value)
+    bare = not (parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc)
+    here = parts.scheme == "http" and parts.hostname in _LOOPBACK
+    if not bare or not parts.hostname or not (parts.scheme == "https" or here):
+        raise ValueError("is https://host with nothing behind it, or http://127.0.0.1:port")
     return f"{parts.scheme}://{parts.netloc}"
 
 

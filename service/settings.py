@@ -22,6 +22,8 @@ _FILES = (
     "tls_key_file",
     "tls_client_ca_file",
     "audit_signing_key_file",
+    "vault_ca_file",
+    "aws_credentials_file",
 )
 
 
@@ -87,8 +89,47 @@ class Settings(BaseSettings):
         ),
     ] = False
     keyring_dir: Annotated[
-        str, Field(description="Directory with `<key id>.key` files and `primary`.")
+        str,
+        Field(
+            description="Directory with `<key id>.key` (or `.vault`, `.aws-kms`) files and `primary`."
+        ),
     ] = "/etc/broker/keyring"
+    vault_url: Annotated[
+        str,
+        AfterValidator(forms.service_url),
+        Field(
+            description="Vault or OpenBao whose Transit engine unwraps `.vault` keys; plain HTTP only to this machine (an agent)."
+        ),
+    ] = ""
+    vault_token_file: Annotated[
+        str, Field(description="File with the Vault token; read for every call.")
+    ] = ""
+    vault_ca_file: Annotated[
+        str, Field(description="Whom to trust as Vault; empty for the system's.")
+    ] = ""
+    vault_namespace: Annotated[str, Field(description="Of Vault; empty for none.")] = ""
+    vault_transit_mount: Annotated[
+        str, Field(pattern=forms.VAULT_PATH, description="Where the Transit engine is mounted.")
+    ] = "transit"
+    vault_transit_key: Annotated[
+        str, Field(pattern=forms.VAULT_PATH, description="The Transit key that wraps.")
+    ] = "b2b-broker"
+    aws_kms_key: Annotated[
+        str,
+        Field(
+            description="Id, ARN or alias of the AWS KMS key that unwraps `.aws-kms` keys. Needs the extra `aws`."
+        ),
+    ] = ""
+    aws_region: Annotated[str, Field(description="Of the KMS key.")] = ""
+    aws_kms_url: Annotated[
+        str,
+        AfterValidator(forms.service_url),
+        Field(description="Of KMS, such as a VPC endpoint; empty for the region's own."),
+    ] = ""
+    aws_credentials_file: Annotated[
+        str,
+        Field(description="AWS credentials file; empty for the workload's own identity."),
+    ] = ""
     access_file: Annotated[str, Field(description="Who may call, and what.")] = (
         "/etc/broker/access.yaml"
     )
@@ -259,6 +300,10 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError("BROKER_TLS_CLIENT_CA_FILE: needs BROKER_TLS_CERT_FILE")
     if settings.trusted_proxies and not settings.tls_client_ca_file:
         raise SettingsError("BROKER_TRUSTED_PROXIES: needs BROKER_TLS_CLIENT_CA_FILE")
+    if settings.vault_url and not settings.vault_token_file:
+        raise SettingsError("BROKER_VAULT_TOKEN_FILE: needed with BROKER_VAULT_URL")
+    if settings.aws_kms_key and not settings.aws_region:
+        raise SettingsError("BROKER_AWS_REGION: needed with BROKER_AWS_KMS_KEY")
     for name in _FILES:
         path = getattr(settings, name)
         if path and not (Path(path).is_file() and os.access(path, os.R_OK)):

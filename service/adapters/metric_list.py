@@ -175,6 +175,23 @@ METRICS = (
         mode="livemostrecent",
     ),
     Metric(
+        "keyring_refused",
+        "gauge",
+        "1 while the newest keyring is refused; the one before it, if any, is in force.",
+    ),
+    Metric(
+        "primary_key_pending",
+        "gauge",
+        "1 while the primary key does not seal yet, because not every replica has it.",
+    ),
+    Metric(
+        "records",
+        "gauge",
+        "Stored values that need a key, by the key's id; one that needs two is counted under both.",
+        ("key_id",),
+        mode="livemostrecent",
+    ),
+    Metric(
         "access_reloads",
         "counter",
         "New versions of the access file, by whether they were taken.",

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus, as ``metric_list`` describes them. Fulfils ``Observer``.
+"""Metrics for Prometheus, as ``metric_list`` describes them. Fulfils ``Observer`` and ``KeyObserver``.
 
 With more than one worker process, ``PROMETHEUS_MULTIPROC_DIR`` is set by ``broker serve`` before this module is imported, and the
 exposition sums over the workers, over those that have ended too.
@@ -109,6 +109,18 @@ class Metrics:
     def keys_seen(self, made_at: Mapping[str, float]) -> None:
         """Show when each key of the keyring was made, in seconds since 1970."""
         self._replace("keyring_key_timestamp_seconds", {(key,): at for key, at in made_at.items()})
+
+    def records_counted(self, counts: Mapping[str, int]) -> None:
+        """See ``KeyObserver.records_counted``."""
+        self._replace("records", {(key_id,): count for key_id, count in counts.items()})
+
+    def primary_pending(self, *, pending: bool) -> None:
+        """See ``KeyObserver.primary_pending``."""
+        self._gauge("primary_key_pending").set(int(pending))
+
+    def keyring_refused(self, refused: bool) -> None:  # noqa: FBT001 — the answer to one question
+        """Note whether the newest keyring is refused."""
+        self._gauge("keyring_refused").set(int(refused))
 
     def access_reload(self, taken: bool) -> None:  # noqa: FBT001 — the answer to one question
         """Count a new version of the access file."""

@@ -13,7 +13,7 @@ Three rules stand here and nowhere else:
 
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -39,6 +39,7 @@ _PRELUDES = {
 }
 _EFFECT_TRIES = 2
 _READ_TRIES = 3
+_SCANNED_AT_ONCE = 500
 
 
 class Partition:
@@ -123,6 +124,22 @@ class RedisLink:
         commands = [packed("ZRANGEBYLEX", key, minimum, "+", "LIMIT", 0, limit) for key in keys]
         with self._watch("zrangebylex"):
             return [_given(answer) for answer in self._ask(keys, commands, _READ_TRIES, None)]
+
+    def get_many(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return the values of many keys; None for one that is not there."""
+        commands = [packed("GET", key) for key in keys]
+        return [_given(answer) for answer in self._ask(keys, commands, _READ_TRIES, None)]
+
+    def scan(self, pattern: str) -> Iterator[list[str]]:
+        """Yield the keys of all processes that fit a pattern, some at a time; one that is there all the while is among them."""
+        for node in self._nodes.primaries():
+            cursor = b"0"
+            while True:
+                command = packed("SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED_AT_ONCE)
+                cursor, keys = _given(node.ask([command], _READ_TRIES)[0])
+                yield [key.decode("utf-8", "replace") for key in keys]
+                if cursor == b"0":
+                    break
 
     def hdel(self, key: str, fields: Sequence[str]) -> None:
         """Delete fields of a hash."""

@@ -1,9 +1,10 @@
 """Credentials: what an operator gives the broker for a store, in memory only for as long as one request needs it."""
 
+import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from service.core.keyring import Keyring
+from service.core.keyring import Keyring, mac
 from service.core.records import Refusal
 from service.core.sealing import Context, open_sealed, seal
 from service.core.secret import Secret
@@ -27,20 +28,55 @@ class AccessToken:
 Credential = B2BPassword | AccessToken
 
 
-def fingerprint(keyring: Keyring, key_id: str, store_hash: str, credential: Credential) -> str:
-    """Return the HMAC, hexadecimal, by which a credential is recognised and from which it cannot be recovered.
-
-    Raises:
-        IntegrityError: The key is not in the ring.
-    """
-    message = json.dumps([store_hash, *_parts(credential)]).encode()
-    return keyring.key(key_id).mac("fingerprint", message).hex()
+def fingerprint(mac_key: bytes, store_hash: str, credential: Credential) -> str:
+    """Return the HMAC, hexadecimal, by which a credential is recognised and from which it cannot be recovered."""
+    return mac(mac_key, json.dumps([store_hash, *_parts(credential)]).encode()).hex()
 
 
 def refusal(keyring: Keyring, store_hash: str, credential: Credential, reason: str) -> Refusal:
     """Return the note that a credential was refused."""
-    key_id = keyring.primary.key_id
-    return Refusal(key_id, fingerprint(keyring, key_id, store_hash, credential), reason)
+    key = keyring.primary
+    return Refusal(
+        key.key_id, fingerprint(key.mac_key("fingerprint"), store_hash, credential), reason
+    )
+
+
+def is_refused(
+    keyring: Keyring, instance: str, store_hash: str, refusal: Refusal, credential: Credential
+) -> bool:
+    """Tell whether a note is about this credential; False also where the key that would tell is not there.
+
+    Raises:
+        IntegrityError: The sealed key of the note was altered.
+    """
+    if refusal.mac_key is None and refusal.key_id not in keyring.key_ids:
+        return False
+    key = open_mac_key(keyring, instance, store_hash, refusal)
+    return hmac.compare_digest(fingerprint(key, store_hash, credential), refusal.fingerprint)
+
+
+def open_mac_key(keyring: Keyring, instance: str, store_hash: str, refusal: Refusal) -> bytes:
+    """Return the key of a refused credential's fingerprint.
+
+    Raises:
+        IntegrityError: It was altered, or the key of the ring that it needs is not there.
+    """
+    if refusal.mac_key is None:
+        return keyring.key(refusal.key_id).mac_key("fingerprint")
+    return open_sealed(keyring, refusal.mac_key, _mac_key_context(instance, store_hash))
+
+
+def seal_mac_key(keyring: Keyring, instance: str, store_hash: str, refusal: Refusal) -> Refusal:
+    """Return a refused credential's note that needs the primary key only.
+
+    Raises:
+        IntegrityError: As ``open_mac_key``.
+    """
+    if refusal.mac_key is None and refusal.key_id == keyring.primary.key_id:
+        return refusal
+    key = open_mac_key(keyring, instance, store_hash, refusal)
+    sealed = seal(keyring, key, _mac_key_context(instance, store_hash))
+    return replace(refusal, mac_key=sealed)
 
 
 def seal_password(
@@ -61,6 +97,10 @@ def open_password(keyring: Keyring, instance: str, store_hash: str, sealed: byte
         open_sealed(keyring, sealed, Context(instance, "credential", store_hash, 0))
     )
     return B2BPassword(Secret(email), Secret(password))
+
+
+def _mac_key_context(instance: str, store_hash: str) -> Context:
+    return Context(instance, "fingerprint", store_hash, 0)
 
 
 def _parts(credential: Credential) -> list[str]:

@@ -112,6 +112,14 @@ class TokenRejectedError(BrokerError):
     """The upstream rejects the store's token itself; ``retry_after`` is set when a repair is under way or was done."""
 
 
+class KeyUnknownError(BrokerError):
+    """No such key."""
+
+
+class KeyInUseError(BrokerError):
+    """The key cannot be let go of; ``reason`` says what it is used for."""
+
+
 class LockedError(BrokerError):
     """There is no usable keyring, so nothing can be sealed, opened or verified."""
 

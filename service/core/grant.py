@@ -131,6 +131,18 @@ def uses_field(max_uses: int | None) -> str:
     return UNLIMITED if max_uses is None else f"{max_uses:0{USES_DIGITS}d}"
 
 
+def signed_part(stored: bytes) -> bytes:
+    """Return the part of a stored reference that never changes; nothing of it is verified.
+
+    Raises:
+        IntegrityError: ``malformed``.
+    """
+    fields = stored.split(b" ", _FIELDS_BEFORE_SIGNED)
+    if len(fields) <= _FIELDS_BEFORE_SIGNED or fields[0] != b"1":
+        raise IntegrityError("A stored reference is not readable.", reason="malformed")
+    return fields[_FIELDS_BEFORE_SIGNED]
+
+
 def verified_reference(
     keyring: Keyring, instance: str, accessor: Accessor, stored: bytes
 ) -> StoredReference:
@@ -139,11 +151,9 @@ def verified_reference(
     Raises:
         IntegrityError: Any of these does not hold.
     """
-    fields = stored.split(b" ", _FIELDS_BEFORE_SIGNED)
-    if len(fields) <= _FIELDS_BEFORE_SIGNED or fields[0] != b"1":
-        raise IntegrityError("A stored reference is not readable.", reason="malformed")
-    grant = Grant.decode(verify(keyring, Place(instance, "grant", accessor.text), fields[4]))
-    return StoredReference(grant, _uses_left(fields[1], grant))
+    place = Place(instance, "grant", accessor.text)
+    grant = Grant.decode(verify(keyring, place, signed_part(stored)))
+    return StoredReference(grant, _uses_left(stored.split(b" ", 2)[1], grant))
 
 
 def _uses_left(field: bytes, grant: Grant) -> int | None:

@@ -21,7 +21,11 @@ from service.core.errors import IntegrityError
 KEY_BYTES = 32
 KEY_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 
-Purpose = Literal["grant", "store", "fingerprint", "audit", "cursor"]
+Purpose = Literal["grant", "store", "fingerprint", "audit", "cursor", "keys"]
+
+
+class KeyringError(Exception):
+    """A keyring that cannot be used, or not here. The text names files, key ids and the remedy, never what a file holds."""
 
 
 class Key:
@@ -52,11 +56,15 @@ class Key:
 
     def mac(self, purpose: Purpose, message: bytes) -> bytes:
         """Return the HMAC-SHA256 of a message under the key derived for a purpose."""
+        return mac(self.mac_key(purpose), message)
+
+    def mac_key(self, purpose: Purpose) -> bytes:
+        """Return the key derived for a purpose. It is as secret as what it protects, and leads to no other key."""
         key = self._derived.get(purpose)
         if key is None:
             key = self.derive(b"", f"b2b-broker/mac/v1/{purpose}".encode(), KEY_BYTES)
             self._derived[purpose] = key
-        return hmac.digest(key, message, hashlib.sha256)
+        return key
 
     def derive(self, salt: bytes, info: bytes, length: int) -> bytes:
         """Return ``length`` bytes of HKDF-SHA256 over the key."""
@@ -89,6 +97,22 @@ class Keyring:
         """All key ids, sorted."""
         return tuple(sorted(self._keys))
 
+    def sealing_with(self, key_id: str) -> "Keyring":
+        """Return a ring of the same keys with another primary.
+
+        Raises:
+            ValueError: It is not among the keys.
+        """
+        return Keyring(self._keys, key_id)
+
+    def only(self, key_id: str) -> "Keyring":
+        """Return a ring of one of the keys.
+
+        Raises:
+            IntegrityError: It is not in the ring; reason ``key_unavailable``.
+        """
+        return Keyring({key_id: self.key(key_id)}, key_id)
+
     def key(self, key_id: str) -> Key:
         """Return a key by id.
 
@@ -101,3 +125,8 @@ class Keyring:
                 "A stored value needs a key that is not here.", reason="key_unavailable"
             )
         return found
+
+
+def mac(key: bytes, message: bytes) -> bytes:
+    """Return the HMAC-SHA256 of a message."""
+    return hmac.digest(key, message, hashlib.sha256)

@@ -102,13 +102,13 @@ class Maintenance:
         Raises:
             LockedError, StorageError: Nothing can be done at this moment.
         """
+        keyring = self._keyring()  # first of all: a locked broker writes nothing
         # The alarm ends by itself in every process, also where nobody asks for a token any more.
         self._observer.issuing_paused(paused=is_paused(self._agreed, self._clock()))
         if not self._agreed.claim("maintenance", self._owner, TERM):
             self._versions = {}  # whoever is elected next looks at everything that is mounted
             self._show(self._agreed.census())
             return
-        keyring = self._keyring()
         versions = self._mounted.versions()
         for store_hash in self._changed_mounts(versions):
             self._agreed.look_at(store_hash, self._clock())

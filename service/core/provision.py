@@ -18,7 +18,7 @@ from service.core.credential import (
     AccessToken,
     B2BPassword,
     Credential,
-    fingerprint,
+    is_refused,
     open_password,
     seal_password,
 )
@@ -314,10 +314,8 @@ class Provision:
         self, keyring: Keyring, record: StoreRecord, credential: Credential
     ) -> Refusal | None:
         for refusal in record.refusals:
-            if refusal.key_id in keyring.key_ids:
-                again = fingerprint(keyring, refusal.key_id, record.store_hash, credential)
-                if hmac.compare_digest(again, refusal.fingerprint):
-                    return refusal
+            if is_refused(keyring, self._instance, record.store_hash, refusal, credential):
+                return refusal
         return None
 
 

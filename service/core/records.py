@@ -54,11 +54,14 @@ class Refusal:
         key_id: Of the key that the fingerprint was made with.
         fingerprint: HMAC of the credential, hexadecimal: it is recognised, never recovered.
         reason: Which refusal.
+        mac_key: The key of the fingerprint itself, sealed for the store, once another key of the ring has taken over. The credential
+            is not there to be fingerprinted again, and the old key has to go.
     """
 
     key_id: str
     fingerprint: str
     reason: str
+    mac_key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,19 @@ def decode_record(keyring: Keyring, instance: str, store_hash: str, line: bytes)
     return record
 
 
+def unverified_record(line: bytes) -> tuple[bytes, StoreRecord]:
+    """Return the signed part of a line, and what it says; nothing of it is verified.
+
+    Raises:
+        IntegrityError: ``malformed``.
+    """
+    try:
+        signed = line.split(b" ", 3)[3]
+        return signed, _from_json(json.loads(signed.split(b" ", 2)[2]))
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError):
+        raise IntegrityError("A store's record is not readable.", reason="malformed") from None
+
+
 def seal_token(
     keyring: Keyring, instance: str, store_hash: str, generation: int, token: Secret
 ) -> bytes:
@@ -259,6 +275,15 @@ def _token_from_json(fields: dict[str, Any] | None) -> StoredToken | None:
     )
 
 
+def _refusal_to_json(refusal: Refusal) -> list[str]:
+    row = [refusal.key_id, refusal.fingerprint, refusal.reason]
+    return row if refusal.mac_key is None else [*row, base64.b64encode(refusal.mac_key).decode()]
+
+
+def _refusal_from_json(key_id: str, fingerprint: str, reason: str, mac_key: str = "") -> Refusal:
+    return Refusal(key_id, fingerprint, reason, base64.b64decode(mac_key) if mac_key else None)
+
+
 def _to_json(record: StoreRecord) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "store_hash": record.store_hash,
@@ -272,7 +297,7 @@ def _to_json(record: StoreRecord) -> dict[str, Any]:
         "credential": base64.b64encode(record.credential).decode("ascii")
         if record.credential
         else None,
-        "refusals": [[r.key_id, r.fingerprint, r.reason] for r in record.refusals],
+        "refusals": [_refusal_to_json(refusal) for refusal in record.refusals],
     }
     if record.previous_until:
         fields["previous_until"] = to_millis(record.previous_until)
@@ -293,5 +318,5 @@ def _from_json(fields: dict[str, Any]) -> StoreRecord:
         else None,
         retired=tuple(token for row in fields["retired"] if (token := _token_from_json(row))),
         credential=base64.b64decode(fields["credential"]) if fields["credential"] else None,
-        refusals=tuple(Refusal(*row) for row in fields["refusals"]),
+        refusals=tuple(_refusal_from_json(*row) for row in fields["refusals"]),
     )

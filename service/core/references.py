@@ -236,10 +236,18 @@ class References:
 
         Raises:
             AccessorUnknownError: Not live, or not the caller's to know.
+            IntegrityError: It was altered, so that nobody knows whose it is; only whoever may read all references is told.
         """
         accessor = parse_accessor(accessor_text)
-        known = self._known(accessor, self._table.look(accessor)) if accessor else None
         about = About("reference.read", accessor=accessor.text if accessor else "")
+        try:
+            known = self._live(accessor, self._table.look(accessor)) if accessor else None
+        except IntegrityError as error:
+            if not call.policy.decide(call.caller.identity, about.action, ANY_STORE).allowed:
+                self._gate.record(call, about, "denied", "not_visible")
+                raise AccessorUnknownError("No such live reference.") from None
+            self._gate.record(call, about, "failed", error.reason)
+            raise
         if known is None or not self._may_see(call, known.grant):
             self._gate.record(call, about, "denied", "not_visible")
             raise AccessorUnknownError("No such live reference.")
@@ -397,17 +405,29 @@ class References:
     # --- looking
 
     def _known(self, accessor: Accessor, taken: Taken) -> KnownReference | None:
+        try:
+            return self._live(accessor, taken)
+        except IntegrityError:
+            return None
+
+    def _live(self, accessor: Accessor, taken: Taken) -> KnownReference | None:
+        """Return what is known of a reference; None if it is not live.
+
+        Raises:
+            IntegrityError: It was altered. It has been counted.
+        """
+        if taken.reference is None:
+            return None
         if taken.verdict == "altered":
             self._observer.security_event(taken.verdict)
-        if taken.verdict != "ok" or taken.reference is None:
-            return None
+            raise IntegrityError("A stored reference was altered.", reason=taken.verdict)
         keyring = self._keyring()
         try:
             stored = verified_reference(keyring, self._instance, accessor, taken.reference)
         except IntegrityError as error:
             self._observer.security_event(error.reason)
-            return None
-        if stored.grant.expires_at <= self._clock():
+            raise
+        if taken.verdict != "ok" or stored.grant.expires_at <= self._clock():
             return None
         return KnownReference(accessor, stored.grant, stored.uses_left)
 

@@ -81,6 +81,15 @@ def open_sealed(keyring: Keyring, sealed: bytes, context: Context) -> bytes:
         raise IntegrityError("A sealed value was altered.", reason="altered") from None
 
 
+def sealed_with(sealed: bytes) -> str:
+    """Return the id of the key that a sealed value says it needs; nothing of it is verified.
+
+    Raises:
+        IntegrityError: ``malformed``.
+    """
+    return _split(sealed)[0]
+
+
 def _split(sealed: bytes) -> tuple[str, bytes, bytes, bytes, bytes]:
     malformed = IntegrityError("A sealed value is not readable.", reason="malformed")
     if len(sealed) < 2 or sealed[0] != _VERSION:  # noqa: PLR2004 — the two header bytes

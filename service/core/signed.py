@@ -9,7 +9,7 @@ import hmac
 from dataclasses import dataclass
 
 from service.core.errors import IntegrityError
-from service.core.keyring import Key, Keyring, Purpose
+from service.core.keyring import KEY_ID, Key, Keyring, Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,18 @@ def verify(keyring: Keyring, place: Place, signed: bytes) -> bytes:
     if not hmac.compare_digest(_mac(key, place, body), mac):
         raise IntegrityError("A stored value was altered.", reason="mac_mismatch")
     return body
+
+
+def signed_with(signed: bytes) -> str:
+    """Return the id of the key that a signed value says it needs; nothing of it is verified.
+
+    Raises:
+        IntegrityError: ``malformed``.
+    """
+    key_id = signed.partition(b" ")[0].decode("ascii", "replace")
+    if not KEY_ID.fullmatch(key_id):
+        raise IntegrityError("A stored value is not readable.", reason="malformed")
+    return key_id
 
 
 def _mac(key: Key, place: Place, body: bytes) -> bytes:

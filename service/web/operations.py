@@ -10,6 +10,7 @@ from werkzeug import Request
 from service.core.audit_keeping import HeadReader
 from service.core.explaining import Explaining
 from service.core.gate import Call, Gate
+from service.core.keys import Keys
 from service.core.ports import AccessSource, KeyringSource
 from service.core.proxy import Proxy
 from service.core.references import References
@@ -30,6 +31,7 @@ class Edge:
         gate: Records who could not prove who they are.
         stores: Use cases.
         references: Use cases.
+        keys: Use cases.
         proxy: The use case.
         explaining: The use case about policy.
         heads: The use case about the audit trail's heads.
@@ -45,6 +47,7 @@ class Edge:
     gate: Gate
     stores: Stores
     references: References
+    keys: Keys
     proxy: Proxy
     explaining: Explaining
     heads: HeadReader

@@ -50,6 +50,8 @@ PROBLEMS: dict[type[BrokerError], Problem] = {
     errors.ScopeError: Problem("outside_request_scope", 403, "Outside the request scope"),
     errors.StoreUnknownError: Problem("store_unknown", 404, "Unknown store"),
     errors.AccessorUnknownError: Problem("accessor_unknown", 404, "Unknown accessor"),
+    errors.KeyUnknownError: Problem("key_unknown", 404, "Unknown key"),
+    errors.KeyInUseError: Problem("key_in_use", 409, "Key in use"),
     errors.StoreNotActiveError: Problem("store_not_active", 409, "Store not active"),
     errors.CredentialNeededError: Problem("credential_needed", 409, "Credential needed"),
     errors.CredentialRefusedError: Problem("credential_refused", 409, "Credential refused"),
@@ -127,7 +129,9 @@ def answer_broker_error(visit: Visit, error: BrokerError) -> Response:
     problem = next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), INTERNAL)
     visit.reason = error.reason
     extra: dict[str, object] = {}
-    if isinstance(error, errors.StoreNotActiveError | errors.CredentialRefusedError):
+    if isinstance(
+        error, errors.StoreNotActiveError | errors.CredentialRefusedError | errors.KeyInUseError
+    ):
         # What an operator needs to act on: a status or one of the fixed reasons.
         extra["reason"] = error.reason
     response = problem_response(visit, problem, error.detail, extra)

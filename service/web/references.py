@@ -197,7 +197,7 @@ OPERATIONS = (
         summary="Show a live reference by its accessor.",
         run=_get,
         answers={200: ReferenceDocument},
-        problems=(404,),
+        problems=(404, 409),
     ),
     Operation(
         method="DELETE",

@@ -11,9 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from service import __version__
-from service.adapters.keyring_dir import read_keyring
+from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.metrics import MULTIPROCESS
+from service.app import key_wrappers
 from service.cli import main
+from service.settings import Settings
+from tests.support.key_services import Vault, serving
 
 pytestmark = pytest.mark.usefixtures("logs_as_before")
 
@@ -51,7 +54,7 @@ def test_the_first_new_key_is_primary_and_its_owners_alone(tmp_path: Path) -> No
 
     result = _run("keys", "new", str(folder), "--id", "k1")
 
-    ring = read_keyring(folder)
+    ring = KeyringDirectory(str(folder), {}).read()
     assert result.exit_code == 0
     assert "is the first key, and primary" in result.output
     assert (ring.key_ids, ring.primary.key_id) == (("k1",), "k1")
@@ -66,12 +69,51 @@ def test_a_further_key_does_not_become_primary(tmp_path: Path) -> None:
 
     result = _run("keys", "new", str(tmp_path), "--id", "k2")
 
-    ring = read_keyring(tmp_path)
+    ring = KeyringDirectory(str(tmp_path), {}).read()
     first, second = (base64.b64decode((tmp_path / f"{k}.key").read_bytes()) for k in ring.key_ids)
     assert "seals once 'primary' names it" in result.output
     assert ring.primary.key_id == "k1"
     assert first != second
     assert len(first) == len(second) == 32
+
+
+def test_a_key_that_vault_wraps_is_nowhere_in_plain(tmp_path: Path) -> None:
+    """What is in the file is Vault's; the broker's settings make it a key again."""
+    token, folder = tmp_path / "token", tmp_path / "keyring"
+    vault = Vault()
+    token.write_text(vault.token, "ascii")
+    with serving(vault):
+        settings = {"BROKER_VAULT_URL": vault.url, "BROKER_VAULT_TOKEN_FILE": str(token)}
+        result = _run("keys", "new", str(folder), "--id", "k1", "--wrap", "vault", **settings)
+        wrappers = key_wrappers(Settings(vault_url=vault.url, vault_token_file=str(token)))
+        ring = KeyringDirectory(str(folder), wrappers).read()
+
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in folder.iterdir()} == {"k1.vault", "primary"}
+    assert (folder / "k1.vault").read_text("ascii").startswith("vault:v1:")
+    assert _mode(folder / "k1.vault") == FILE_MODE
+    assert ring.key_ids == ("k1",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "BROKER_VAULT_URL is not set"),
+        ({"BROKER_VAULT_URL": "http://vault.example"}, "BROKER_VAULT_URL: "),
+        ({"BROKER_VAULT_URL": "https://vault.example"}, "BROKER_VAULT_TOKEN_FILE: needed with"),
+    ],
+)
+def test_a_key_that_cannot_be_wrapped_is_not_made(
+    tmp_path: Path, settings: dict[str, str], says: str
+) -> None:
+    """No file, not even a part of the ring."""
+    folder = tmp_path / "keyring"
+
+    result = _run("keys", "new", str(folder), "--wrap", "vault", **settings)
+
+    assert result.exit_code == 1
+    assert says in result.output
+    assert not folder.exists()
 
 
 def test_an_existing_key_is_never_overwritten(tmp_path: Path) -> None:
@@ -81,8 +123,11 @@ def test_an_existing_key_is_never_overwritten(tmp_path: Path) -> None:
 
     result = _run("keys", "new", str(tmp_path), "--id", "k1")
 
-    assert result.exit_code == 1
+    twin = _run("keys", "new", str(tmp_path), "--id", "k1", "--wrap", "vault")
+
+    assert result.exit_code == twin.exit_code == 1
     assert "exists already" in result.output
+    assert "exists already" in twin.output
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

@@ -48,6 +48,25 @@ def test_everything_counted_is_shown() -> None:
         assert line in lines
 
 
+def test_what_happens_to_keys_is_shown() -> None:
+    """A key that nothing needs any more falls to zero, so that a rotation can be watched to its end."""
+    metrics = Metrics()
+    metrics.records_counted({"k1": 3, "k2": 1})
+    metrics.records_counted({"k2": 4})
+    metrics.primary_pending(pending=True)
+    metrics.keyring_refused(True)  # noqa: FBT003 — the answer to one question
+
+    lines = _shown(metrics)
+
+    for line in (
+        'b2b_broker_records{key_id="k1"} 0.0',
+        'b2b_broker_records{key_id="k2"} 4.0',
+        "b2b_broker_primary_key_pending 1.0",
+        "b2b_broker_keyring_refused 1.0",
+    ):
+        assert line in lines
+
+
 def test_the_alarm_of_refused_credentials_is_raised_and_ends() -> None:
     """One while no password is sent."""
     metrics = Metrics()

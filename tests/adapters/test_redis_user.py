@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 import redis
 
 from service.adapters.redis_installation import Installation
+from service.adapters.redis_keys import RedisKeys
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from tests.adapters.making import begin, linked_to, mint, minted, store
@@ -91,6 +93,16 @@ def test_the_rights_that_the_readme_names_are_enough(
         lease = begin(stores, line + b" changed", seen=line + b" changed")
         stores.forget_attempts(STORE, [lease.attempt_id])
         assert stores.settle(STORE, lease, line, keep_intent=True)
+        keys = RedisKeys(link)
+        keys.announce("replica", b"k1", timedelta(seconds=30))
+        keys.add_check("k1", b"check")
+        keys.note_counts({"k1": 1}, timedelta(minutes=1))
+        keys.note_rewrapping(b"", b"wanted")
+        looked = keys.announcements(), keys.checks(), keys.counts(), keys.rewrapping()
+        for found in [stored for page_ in keys.scan() for stored in page_]:
+            keys.swap(found, found.signed)
+        keys.forget_check("k1")
         assert stores.remove(STORE, line)
 
     assert (used.verdict, len(page), revoked) == ("ok", 1, True)
+    assert looked == ({"replica": b"k1"}, {"k1": b"check"}, {"k1": 1}, b"wanted")

@@ -57,6 +57,9 @@ ACCEPTED: list[tuple[str, str, str, object]] = [
         "redis_url",
         "rediss://redis.example:6380/2",
     ),
+    ("BROKER_AWS_KMS_URL", "https://kms.example/", "aws_kms_url", "https://kms.example"),
+    ("BROKER_AWS_KMS_URL", "http://127.0.0.1:4566", "aws_kms_url", "http://127.0.0.1:4566"),
+    ("BROKER_VAULT_TRANSIT_MOUNT", "team/transit", "vault_transit_mount", "team/transit"),
     ("BROKER_REDIS_URL", "unix:///run/redis.sock", "redis_url", "unix:///run/redis.sock"),
     ("BROKER_REDIS_URL", "redis://[::1]:6379", "redis_url", "redis://[::1]:6379"),
     ("BROKER_REDIS_URL", "redis://h:6379/", "redis_url", "redis://h:6379/"),
@@ -171,6 +174,18 @@ WRONG = [
             "https://h:-1",
         )
     ],
+    *[
+        (name, v)
+        for name in ("BROKER_VAULT_URL", "BROKER_AWS_KMS_URL")
+        for v in (
+            CANARY,
+            f"http://{CANARY}",
+            f"https://h/{CANARY}",
+            f"https://{CANARY}@h",
+            "https://",
+        )
+    ],
+    *[("BROKER_VAULT_TRANSIT_KEY", v) for v in ("", "a b", f"../{CANARY}", "/a", "a//b", "a\n")],
     *[("BROKER_INSTANCE", v) for v in ("", "UPPER" + CANARY, "a b", "x" * 33, "-a", "a\n")],
     *[("BROKER_TOKEN_NAME_PREFIX", v) for v in (f"/{CANARY}", f"{CANARY} b", "x" * 62)],
     *[("BROKER_UPSTREAM_TIMEOUT_SECONDS", v) for v in (CANARY, "0.9", "301", "nan", "inf", "")],
@@ -281,3 +296,21 @@ def test_a_url_that_cannot_be_read_is_not_quoted(
 
     assert name in str(refused.value)
     assert "canary-value" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"),
+    [
+        ({"BROKER_VAULT_URL": "https://vault.example"}, "BROKER_VAULT_TOKEN_FILE"),
+        ({"BROKER_AWS_KMS_KEY": "alias/b2b-broker"}, "BROKER_AWS_REGION"),
+    ],
+)
+def test_what_a_key_service_needs_is_named(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], needed: str
+) -> None:
+    """Before the broker waits, locked, for what can never come."""
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=f"{needed}: needed with"):
+        load_settings()

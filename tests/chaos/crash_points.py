@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from service.adapters.audit_file import AuditFile
+from service.adapters.redis_keys import RedisKeys
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
@@ -34,6 +35,9 @@ _STEPS: dict[tuple[type, str], str] = {
     (RedisReferences, "mint"): "mint",
     (RedisReferences, "use"): "use",
     (RedisReferences, "revoke_store"): "revoke_store",
+    (RedisKeys, "swap"): "swap",
+    (RedisKeys, "note_rewrapping"): "note",
+    (RedisKeys, "announce"): "announce",
     (RedisMaintenance, "claim"): "claim",
     (RedisMaintenance, "due"): "due",
     (RedisMaintenance, "look_at"): "look_at",

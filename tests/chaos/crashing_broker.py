@@ -10,8 +10,10 @@ from datetime import timedelta
 from typing import Any
 
 import service.app
+import service.core.key_agreement
 import service.core.maintenance
 import service.core.orphans
+import service.core.rewrapper
 from service.adapters.logs import configure_logs
 from service.server import BrokerServer
 from service.settings import Settings, load_settings
@@ -19,6 +21,9 @@ from tests.chaos.crash_points import HalfAnswered, put_points
 
 SPANS = {
     (service.app, "_MAINTAIN_EVERY"): timedelta(seconds=0.1),
+    (service.app, "_RELOAD_EVERY"): timedelta(seconds=0.1),
+    (service.core.key_agreement, "ANNOUNCED_FOR"): timedelta(seconds=2),
+    (service.core.rewrapper, "TERM"): timedelta(seconds=0.4),
     (service.core.maintenance, "TERM"): timedelta(seconds=0.4),
     (service.core.maintenance, "AGAIN"): timedelta(seconds=1),
     (service.core.orphans, "LATE_EFFECT"): timedelta(seconds=4),

@@ -29,6 +29,15 @@ def test_what_builds_the_wheel_is_what_developers_have() -> None:
     assert _blocks("requirements-build.lock") <= _blocks("requirements-dev.lock")
 
 
+def test_what_is_installed_is_what_developers_have() -> None:
+    """With and without the extras; one is the other with something more."""
+    small, large = _blocks("requirements.lock"), _blocks("requirements-all.lock")
+
+    assert small < large < _blocks("requirements-dev.lock")
+    more = {block.partition("==")[0] for block in large - small}
+    assert {"botocore", "opentelemetry-sdk"} <= more
+
+
 def test_the_base_is_an_argument_of_an_exact_version_without_a_registry() -> None:
     """Where it comes from is for whoever builds to say."""
     assert re.search(r"^ARG PYTHON_IMAGE=python:3\.13\.\d+-slim-\w+$", DOCKERFILE, re.MULTILINE)
@@ -48,6 +57,7 @@ def test_nothing_of_tests_or_sandbox_gets_to_the_builder() -> None:
         "service",
         "pyproject.toml",
         "requirements.lock",
+        "requirements-all.lock",
         "requirements-build.lock",
         "README.md",
     }

@@ -9,7 +9,9 @@ from service.core.credential import (
     B2BPassword,
     Credential,
     fingerprint,
+    is_refused,
     refusal,
+    seal_mac_key,
     seal_password,
 )
 from service.core.errors import IntegrityError
@@ -19,6 +21,7 @@ from tests.support.upstream import EMAIL, PASSWORD
 from tests.support.world import CREDENTIAL, INSTANCE, STORE, keyring
 
 IMPORTED = AccessToken(Secret("a" * 31))
+FINGERPRINTS = keyring().primary.mac_key("fingerprint")
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,7 @@ IMPORTED = AccessToken(Secret("a" * 31))
 )
 def test_the_fingerprint_of_a_credential_is_frozen(credential: Credential, frozen: str) -> None:
     """A password that was refused before an update is still recognised after it."""
-    assert fingerprint(keyring(), "k1", STORE, credential) == frozen
+    assert fingerprint(FINGERPRINTS, STORE, credential) == frozen
 
 
 @pytest.mark.parametrize(
@@ -47,22 +50,47 @@ def test_another_credential_or_store_has_another_fingerprint(
     store_hash: str, credential: Credential
 ) -> None:
     """Parts cannot run together, and the same password of two stores cannot be told to be the same."""
-    assert fingerprint(keyring(), "k1", store_hash, credential) != (
-        fingerprint(keyring(), "k1", STORE, CREDENTIAL)
+    assert fingerprint(FINGERPRINTS, store_hash, credential) != (
+        fingerprint(FINGERPRINTS, STORE, CREDENTIAL)
     )
 
 
 def test_the_fingerprint_depends_on_the_key() -> None:
     """Without the keyring no guess can be checked."""
-    ring = keyring("k1", "k2")
+    one, other = (keyring("k1", "k2").key(key_id).mac_key("fingerprint") for key_id in ("k1", "k2"))
 
-    assert fingerprint(ring, "k1", STORE, CREDENTIAL) != fingerprint(ring, "k2", STORE, CREDENTIAL)
+    assert fingerprint(one, STORE, CREDENTIAL) != fingerprint(other, STORE, CREDENTIAL)
 
 
-def test_a_fingerprint_under_a_missing_key_cannot_be_made() -> None:
-    """It is an integrity error like every other missing key."""
+def test_a_refused_credential_is_recognised_after_its_key_has_gone() -> None:
+    """What recognises it is carried on, sealed under the new key, and again at the next rotation."""
+    note = refusal(keyring(), STORE, CREDENTIAL, "role_forbidden")
+    for old, new in (("k1", "k2"), ("k2", "k3")):
+        note = seal_mac_key(keyring(old, new, primary=new), INSTANCE, STORE, note)
+
+    ring = keyring("k3", primary="k3")
+
+    assert is_refused(ring, INSTANCE, STORE, note, CREDENTIAL)
+    assert not is_refused(ring, INSTANCE, STORE, note, IMPORTED)
+    assert note.reason == "role_forbidden"
+
+
+def test_what_recognises_a_credential_is_good_for_its_store_only() -> None:
+    """Like everything that is sealed."""
+    ring = keyring("k1", "k2", primary="k2")
+    note = seal_mac_key(ring, INSTANCE, STORE, refusal(keyring(), STORE, CREDENTIAL, "x"))
+
+    with pytest.raises(IntegrityError, match="altered"):
+        is_refused(ring, INSTANCE, "abc124", note, CREDENTIAL)
+
+
+def test_a_credential_whose_key_is_missing_is_not_recognised() -> None:
+    """And its note cannot be sealed under another one."""
+    note = refusal(keyring(), STORE, CREDENTIAL, "role_forbidden")
+
+    assert not is_refused(keyring("k9", primary="k9"), INSTANCE, STORE, note, CREDENTIAL)
     with pytest.raises(IntegrityError):
-        fingerprint(keyring(), "k9", STORE, CREDENTIAL)
+        seal_mac_key(keyring("k9", primary="k9"), INSTANCE, STORE, note)
 
 
 def test_a_refusal_names_the_primary_key_and_no_part_of_the_credential() -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.core.errors import AccessorUnknownError, ForbiddenError
+from service.core.errors import AccessorUnknownError, ForbiddenError, IntegrityError
 from service.core.policy import MintAsk
 from service.core.reference import new_reference
 from service.core.references import KnownReference, MintedReference
@@ -52,7 +52,7 @@ def test_a_stranger_learns_nothing(ready: World) -> None:
 
 
 def test_what_is_not_live_is_not_shown(ready: World) -> None:
-    """Unknown, malformed, used up, revoked, expired and altered are the same to whoever looks."""
+    """Unknown, malformed, used up, revoked, expired and altered are the same to whoever holds it, or has minted it."""
     used_up, revoked, expired, altered = (mint(ready, n) for n in (300, 300, 10, 300))
     for _ in range(2):
         ready.references.use(call(WORKER), used_up.reference, "proxy", lambda _grant: True)
@@ -65,8 +65,19 @@ def test_what_is_not_live_is_not_shown(ready: World) -> None:
         assert ready.references.introspect(call(OPERATOR), reference) is None
     for text in ("garbage", "", *(m.accessor.text for m in references)):
         with pytest.raises(AccessorUnknownError):
-            ready.references.get(call(OPERATOR), text)
+            ready.references.get(call(MINTER), text)
     assert ready.observer.counts["security", "uses_altered"] == 2
+
+
+def test_what_was_altered_is_told_to_whoever_may_read_all_references(ready: World) -> None:
+    """F40k: it is not gone, it is broken; nobody can say whose it is, so nobody else is told."""
+    minted = mint(ready)
+    alter(ready, reference_key(minted.accessor), lambda line: line.replace(b"k1 ", b"k9 ", 1))
+
+    with pytest.raises(IntegrityError):
+        ready.references.get(call(OPERATOR), minted.accessor.text)
+
+    assert ready.audit.told()[-1] == ("reference.read", "failed", "key_unavailable")
 
 
 def test_pages_list_the_first_to_expire_first_without_gap_or_repetition(ready: World) -> None:

@@ -11,6 +11,7 @@ import fakeredis
 
 from service.adapters.redis_connections import Process
 from service.adapters.redis_heads import RedisHeads
+from service.adapters.redis_keys import RedisKeys
 from service.adapters.redis_link import RedisLink
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.adapters.redis_node import Node
@@ -23,7 +24,9 @@ from service.core.credential import B2BPassword, Credential
 from service.core.errors import LockedError
 from service.core.gate import Call, Gate
 from service.core.issuing import Issuer, Naming
+from service.core.key_agreement import KeyAgreement
 from service.core.keyring import Key, Keyring
+from service.core.keys import Keys
 from service.core.login_pause import LoginPause
 from service.core.maintenance import Maintenance
 from service.core.policy import AccessGrant, Limits, Policy
@@ -31,6 +34,7 @@ from service.core.provision import Provision, Times
 from service.core.proxy import Proxy
 from service.core.references import References
 from service.core.repair import Repair
+from service.core.rewrapper import Rewrapper
 from service.core.secret import Secret
 from service.core.store_reader import StoreReader
 from service.core.stores import Stores
@@ -94,7 +98,7 @@ def link_to_fake(client: "fakeredis.FakeRedis") -> RedisLink:
 
 
 class CountingObserver:
-    """Fulfils ``Observer``."""
+    """Fulfils ``Observer`` and ``KeyObserver``."""
 
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, ...]] = Counter()
@@ -103,6 +107,8 @@ class CountingObserver:
         self.stores: dict[tuple[str, str], int] = {}
         self.live_references = 0
         self.shares: list[float] = []
+        self.records: dict[str, int] = {}
+        self.pending = False
 
     def security_event(self, kind: str) -> None:
         """See ``Observer.security_event``."""
@@ -139,6 +145,14 @@ class CountingObserver:
     def references_counted(self, live: int) -> None:
         """See ``Observer.references_counted``."""
         self.live_references = live
+
+    def records_counted(self, counts: Mapping[str, int]) -> None:
+        """See ``KeyObserver.records_counted``."""
+        self.records = dict(counts)
+
+    def primary_pending(self, *, pending: bool) -> None:
+        """See ``KeyObserver.primary_pending``."""
+        self.pending = pending
 
 
 class FakeMounted:
@@ -229,6 +243,17 @@ class World:
             instance=INSTANCE,
         )
         self.maintenance = self.another_maintenance()
+        self.key_table = RedisKeys(self.link)
+        self.agreement = self.another_agreement("replica-a")
+        self.keys = Keys(
+            gate=self.gate,
+            keyring=self.keyring,
+            table=self.key_table,
+            agreement=self.agreement,
+            settled_after=LEASE,
+            clock=self.clock,
+        )
+        self.rewrapper = self.another_rewrapper()
         self.references = References(
             gate=self.gate,
             keyring=self.keyring,
@@ -260,6 +285,23 @@ class World:
             observer=self.observer,
             instance=INSTANCE,
             clock=self.clock,
+        )
+
+    def another_agreement(self, replica: str) -> KeyAgreement:
+        """Return what another replica agrees by."""
+        return KeyAgreement(self.key_table, self.observer, INSTANCE, replica, self.clock)
+
+    def another_rewrapper(self) -> Rewrapper:
+        """Return the rewrapper of another replica."""
+        return Rewrapper(
+            keyring=self.keyring,
+            table=self.key_table,
+            agreed=self.agreed,
+            observer=self.observer,
+            counted=self.observer,
+            instance=INSTANCE,
+            clock=self.clock,
+            pause=self.clock.move,
         )
 
     def active(self, store_hash: str = STORE) -> "World":

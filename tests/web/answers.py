@@ -23,6 +23,8 @@ PROBLEMS = {
     "outside_request_scope": (403, "Outside the request scope"),
     "not_found": (404, "No such resource"),
     "store_unknown": (404, "Unknown store"),
+    "key_unknown": (404, "Unknown key"),
+    "key_in_use": (409, "Key in use"),
     "accessor_unknown": (404, "Unknown accessor"),
     "method_not_allowed": (405, "Method not allowed"),
     "store_not_active": (409, "Store not active"),

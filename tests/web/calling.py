@@ -40,6 +40,7 @@ class Api:
                 gate=world.gate,
                 stores=world.stores,
                 references=world.references,
+                keys=world.keys,
                 proxy=world.proxy,
                 explaining=Explaining(world.gate),
                 heads=HeadReader(world.gate, world.heads_table),

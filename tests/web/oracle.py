@@ -47,6 +47,10 @@ RIGHTS = {
     "revokeReferences store": {"operator": "all", "store_operator": "granted"},
     "revokeReferences caller": {"operator": "all"},
     "revokeReferences all": {"operator": "all"},
+    "listKeys": {"operator": "all"},
+    "rewrapKeys": {"operator": "all"},
+    "showRewrap": {"operator": "all"},
+    "retireKey": {"operator": "all"},
     "explainPolicy": {"operator": "all", "store_operator": "granted"},
     "listAuditHeads": {"operator": "all"},
     "whoami": dict.fromkeys(IDENTITIES, "all"),
@@ -69,7 +73,13 @@ ON_KNOWN_STORES = {
     "removeStore",
     "mintReference",
 }
-ON_ALL_STORES = {"revokeReferences caller", "revokeReferences all", "listAuditHeads", "whoami"}
+ON_KEYS = {"listKeys", "rewrapKeys", "showRewrap", "retireKey"}
+ON_ALL_STORES = {
+    "revokeReferences caller",
+    "revokeReferences all",
+    "listAuditHeads",
+    "whoami",
+} | ON_KEYS
 
 LIVE = ("live", "other_access", "other_audience", "other_minter")
 DEAD = ("revoked", "expired", "used_up", "never_minted", "garbage")

@@ -21,7 +21,7 @@ from tests.support.access import FakeAccess, token_of
 from tests.support.svids import make, root
 from tests.support.tls import ALWAYS, Handshakes, workload
 from tests.support.upstream import EMAIL, PASSWORD
-from tests.support.world import World, call
+from tests.support.world import World, call, keyring
 from tests.web.calling import COMPANIES, CREDENTIAL, Api
 from tests.web.oracle import IDENTITIES, RIGHTS, STORES, UNKNOWN, Cell, cells, expected
 
@@ -55,6 +55,8 @@ GRANTS = tuple(
 SETUP_CREDENTIAL = B2BPassword(Secret(EMAIL), Secret(PASSWORD))
 METHODS = {operation.name: (operation.method, operation.path) for operation in OPERATIONS}
 TTL_SECONDS = 60
+IDLE_KEY = "k0"
+"""One that nothing needs, so that it can be let go of."""
 
 
 class MatrixAccess(FakeAccess):
@@ -71,7 +73,9 @@ class MatrixAccess(FakeAccess):
 @pytest.fixture(scope="module")
 def api() -> Api:
     """One API for all of the matrix: making one costs more than asking a cell, and each cell makes what it asks about."""
-    return Api(World())
+    world = World()
+    world.ring = keyring("k1", IDLE_KEY)
+    return Api(world)
 
 
 class Matrix:
@@ -177,7 +181,7 @@ class Matrix:
         body = {"reference": reference.reveal()} if cell.state else bodies.get(cell.operation)
         if method in ("GET", "DELETE"):
             body = None
-        path = path.replace("{store_hash}", store)
+        path = path.replace("{store_hash}", store).replace("{key_id}", IDLE_KEY)
         return self._api.ask(method, path, identity, json=body, **options)
 
 

@@ -26,6 +26,8 @@ NAMES = {
     errors.ScopeError: "outside_request_scope",
     errors.StoreUnknownError: "store_unknown",
     errors.AccessorUnknownError: "accessor_unknown",
+    errors.KeyUnknownError: "key_unknown",
+    errors.KeyInUseError: "key_in_use",
     errors.StoreNotActiveError: "store_not_active",
     errors.CredentialRefusedError: "credential_refused",
     errors.UpstreamRateLimitedError: "upstream_rate_limited",
@@ -43,6 +45,8 @@ NAMES = {
     errors.IntegrityError: "quarantined",
 }
 
+TELLS_REASON = {"store_not_active", "credential_refused", "key_in_use"}
+
 
 @pytest.mark.parametrize(("kind", "name"), NAMES.items(), ids=NAMES.values())
 def test_each_error_is_one_problem(
@@ -56,7 +60,7 @@ def test_each_error_is_one_problem(
     assert_problem(answer, name)
     assert_retry_after(answer, 7)
     assert answer.get_json()["detail"] == "A fixed text."
-    assert ("reason" in answer.get_json()) == (name in ("store_not_active", "credential_refused"))
+    assert ("reason" in answer.get_json()) == (name in TELLS_REASON)
     assert answer.headers["Proxy-Status"].startswith("b2b-broker; error=")
     assert (logs[-1]["problem"], logs[-1]["reason"]) == (name, "why")
 
