@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from service.core.clock import Clock
-from service.core.errors import BrokerError, KeyInUseError, KeyUnknownError
+from service.core.errors import KeyInUseError, KeyUnknownError
 from service.core.gate import About, Call, Gate
 from service.core.key_agreement import Announcement, KeyAgreement
 from service.core.key_ports import KeyTable
@@ -137,7 +137,7 @@ class Keys:
             for _ in range(2):
                 found = self._known(keyring, count_by_key(self._table))
                 _require_unneeded(found, key_id)
-        except BrokerError as error:
+        except (KeyUnknownError, KeyInUseError) as error:
             self._gate.record(call, about, "denied", error.reason)
             raise
         self._gate.record(call, about, "allowed", "retire_key")
