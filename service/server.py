@@ -11,9 +11,7 @@ import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import structlog
 from gunicorn.app.base import BaseApplication
@@ -22,9 +20,9 @@ from gunicorn.glogging import Logger
 from service.adapters.metrics import MULTIPROCESS
 from service.settings import COUNTS_PREFIX, Settings, SettingsError
 from service.web.ops import create_ops_app
+from service.web.ops_server import OpsServer
 
 _BACKLOG = 64
-_OPS_SECONDS = 5
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
@@ -172,11 +170,14 @@ def _open_ops_port(bind: str) -> Callable[[Any], None]:
     host, _, port = bind.rpartition(":")
 
     def on_starting(arbiter: Any) -> None:
-        arbiter.ops_socket = socket.create_server(
-            (host.strip("[]"), int(port)),
-            family=socket.AF_INET6 if ":" in host else socket.AF_INET,
-            backlog=_BACKLOG,
-        )
+        try:
+            arbiter.ops_socket = socket.create_server(
+                (host.strip("[]"), int(port)),
+                family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+                backlog=_BACKLOG,
+            )
+        except OSError as error:
+            raise SettingsError(f"BROKER_OPS_BIND: {error.strerror}") from None
 
     return on_starting
 
@@ -188,7 +189,7 @@ def _hand_over_ops_port(arbiter: Any, worker: Any) -> None:
 def _serve_ops(worker: Any) -> None:
     from service.wsgi import broker
 
-    server = _OpsServer(worker.ops_socket)
+    server = OpsServer(worker.ops_socket)
     server.set_app(create_ops_app(broker.checks, broker.metrics.exposition))
     threading.Thread(target=server.serve_forever, name="ops", daemon=True).start()
 
@@ -207,21 +208,3 @@ def _forget_counts(arbiter: Any) -> None:
     folder = os.environ.get(MULTIPROCESS, "")
     if Path(folder).name.startswith(COUNTS_PREFIX):
         shutil.rmtree(folder, ignore_errors=True)
-
-
-class _OpsHandler(WSGIRequestHandler):
-    timeout = _OPS_SECONDS
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 — the name of the base class
-        """Say nothing: a probe every few seconds is no news."""
-
-
-class _OpsServer(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-    def __init__(self, listener: socket.socket) -> None:
-        super().__init__(listener.getsockname()[:2], _OpsHandler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listener
-        self.server_name, self.server_port = listener.getsockname()[:2]
-        self.setup_environ()

@@ -45,7 +45,10 @@ def serve() -> None:
     if settings.allow_insecure_upstream:
         click.echo("warning: BROKER_ALLOW_INSECURE_UPSTREAM is for the sandbox only", err=True)
     sys.stdout.flush()
-    BrokerServer(settings).run()
+    try:
+        BrokerServer(settings).run()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _prepare_counting(settings: Settings) -> None:
