@@ -57,7 +57,7 @@ def test_many_who_never_end_their_request_hold_few_threads_and_stop_no_probe(
             clients.enter_context(_connect(patient))
 
         alive = answers(patient.server_port, "/livez")
-        wait_until("few threads", lambda: threading.active_count() <= before + MOST, 5)
+        wait_until("few threads", lambda: threading.active_count() <= before + MOST, 3)
 
     assert alive
 
