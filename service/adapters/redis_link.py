@@ -107,7 +107,9 @@ class RedisLink:
         """Run a script that has no effect in many places in one go."""
         return self._many(script, calls, _READ_TRIES, None)
 
-    def zrangebylex_many(self, keys: Sequence[str], minimum: str, limit: int) -> list[list[bytes]]:
+    def zrangebylex_many(
+        self, keys: Sequence[str], minimum: bytes, limit: int
+    ) -> list[list[bytes]]:
         """Return the first ``limit`` members from ``minimum`` on of many sorted sets."""
         commands = [packed("ZRANGEBYLEX", key, minimum, "+", "LIMIT", 0, limit) for key in keys]
         return [_given(answer) for answer in self._ask(keys, commands, _READ_TRIES, None)]
