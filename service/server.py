@@ -5,14 +5,11 @@ Source: DESIGN §14; security.md §7; ecosystem.md §3.4.
 
 import logging
 import os
-import socket
 import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from socketserver import ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import structlog
 from gunicorn.app.base import BaseApplication
@@ -23,9 +20,9 @@ from service.adapters.host import HostError, connections, listening_socket, writ
 from service.adapters.metrics import MULTIPROCESS
 from service.settings import Settings, SettingsError
 from service.web.ops import Check, create_ops_app
+from service.web.ops_server import OpsServer
 
 _BACKLOG = 64
-_OPS_SECONDS = 5
 
 
 def gunicorn_options(settings: Settings) -> dict[str, Any]:
@@ -203,7 +200,7 @@ def _hand_over_ops_port(arbiter: Any, worker: Any) -> None:
 def _serve_ops(worker: Any) -> None:
     from service.wsgi import broker
 
-    server = _OpsServer(worker.ops_socket)
+    server = OpsServer(worker.ops_socket)
     # Kubernetes stops sending requests once a pod is not ready; those under way, and those still on their way, are answered.
     stopping = Check("stopping", lambda: "" if worker.alive else "stopping")
     server.set_app(create_ops_app((*broker.checks, stopping), broker.metrics.exposition))
@@ -232,21 +229,3 @@ def _forget_counts(arbiter: Any) -> None:
     del arbiter
     if MULTIPROCESS in os.environ:
         counting_folder.remove(Path(os.environ[MULTIPROCESS]))
-
-
-class _OpsHandler(WSGIRequestHandler):
-    timeout = _OPS_SECONDS
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 — the name of the base class
-        """Say nothing: a probe every few seconds is no news."""
-
-
-class _OpsServer(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
-
-    def __init__(self, listener: socket.socket) -> None:
-        super().__init__(listener.getsockname()[:2], _OpsHandler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = listener
-        self.server_name, self.server_port = listener.getsockname()[:2]
-        self.setup_environ()

@@ -215,7 +215,12 @@ class Settings(BaseSettings):
         ),
     ] = 60
     threads: Annotated[
-        int, Field(ge=1, le=256, description="Requests that one worker process serves at a time.")
+        int,
+        Field(
+            ge=1,
+            le=256,
+            description="Requests that one worker process serves at a time, and as many again of those that do not need the upstream.",
+        ),
     ] = 16
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],

@@ -5,6 +5,9 @@ a byte now and then, or half a TLS handshake hold threads for as long as they li
 to. Here the worker's own loop, which never blocks, shakes hands and reads heads; a thread begins with a whole head. What is left to wait
 for in a thread, a body and the writing of an answer, has a time limit for each step, and a body has to come at a pace.
 
+There are two pools of threads, so that requests which wait for the upstream keep no others from being answered: whoever has a reference can
+make slow requests, and revoking it must not wait for them.
+
 A connection is always in one of these: waiting for a head (at most ``HEAD``), in a thread, idle between requests, or lingering after its
 last answer, so that the client gets to read it (RFC 9112 §9.6).
 
@@ -18,7 +21,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -49,6 +52,8 @@ LINGER = timedelta(seconds=2)
 _LARGEST_HEAD = 64 * 1024
 _LARGEST_REST = 64 * 1024
 _AT_ONCE = 16 * 1024
+_OWN_TARGETS = (b"/v1/references", b"/v1/whoami", b"/v1/policy")
+"""What the broker answers without the upstream. Another spelling of one, such as with escapes, waits with the rest."""
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -93,6 +98,7 @@ class Connection(TConn):
         super().__init__(config, client, address, server)
         self.head = bytearray()
         self.shaken = not config.is_ssl
+        self.needs_upstream = True
         # gunicorn's own waiting and its own handshake, in a thread, are not wanted.
         self.initialized = self.data_ready = True
         if config.is_ssl:
@@ -140,6 +146,7 @@ class Connection(TConn):
         if self.parser is None:
             self.parser = http.get_parser(self.cfg, self.sock, self.client)
             self.parser.unreader = PacedReader(self.sock)
+        self.needs_upstream = not self.head.partition(b" ")[2].startswith(_OWN_TARGETS)
         self.parser.unreader.begin()
         self.parser.unreader.unread(bytes(self.head))
         self.head.clear()
@@ -161,7 +168,19 @@ class BrokerWorker(ThreadWorker):
         super().__init__(*args, **options)
         self._lingering: deque[Connection] = deque()
 
+    def get_thread_pool(self) -> ThreadPoolExecutor:
+        """Return the pool of those who may wait for the upstream, and make another one of the same size for those who do not."""
+        self._own = ThreadPoolExecutor(self.cfg.threads)
+        return ThreadPoolExecutor(self.cfg.threads)
+
     # --- the loop
+
+    def enqueue_req(self, conn: Any) -> None:
+        """Give a connection whose head has arrived to a thread."""
+        pool = self.tpool if conn.needs_upstream else self._own
+        pool.submit(self.handle, conn).add_done_callback(
+            lambda done: self.method_queue.defer(self.finish_request, conn, done)
+        )
 
     def accept(self, listener: Any) -> None:
         """Take a new connection, without a thread."""

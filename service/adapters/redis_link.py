@@ -119,7 +119,9 @@ class RedisLink:
         with self._watch(script.name):
             return self._many(script, calls, _READ_TRIES, None)
 
-    def zrangebylex_many(self, keys: Sequence[str], minimum: str, limit: int) -> list[list[bytes]]:
+    def zrangebylex_many(
+        self, keys: Sequence[str], minimum: bytes, limit: int
+    ) -> list[list[bytes]]:
         """Return the first ``limit`` members from ``minimum`` on of many sorted sets."""
         commands = [packed("ZRANGEBYLEX", key, minimum, "+", "LIMIT", 0, limit) for key in keys]
         with self._watch("zrangebylex"):

@@ -112,13 +112,14 @@ class RedisReferences:
             [where.prefix, to_millis(now), score, member, limit],
         )
         tag = where.prefix[-4:-2]
+        ours = [row for row in rows if row[0].isalnum()]  # others were written by somebody else
         found = [
             (Accessor(f"cba_{tag}{name.decode('ascii')}", tag), _taken(verdict, value))
-            for name, _score, verdict, value in rows
+            for name, _score, verdict, value in ours
         ]
-        if len(rows) < limit:
+        if len(rows) < limit or not ours:
             return found, None
-        return found, f"{int(rows[-1][1])}.{rows[-1][0].decode('ascii')}"
+        return found, f"{int(ours[-1][1])}.{ours[-1][0].decode('ascii')}"
 
     def revoke(self, accessor: Accessor, store_hash: str) -> bool:
         """See ``ReferenceTable.revoke``."""

@@ -41,8 +41,16 @@ class RedisStores:
     def page(self, after: str, limit: int) -> list[str]:
         """See ``StoreTable.page``. Each partition gives its next ``limit``; merged, the first ``limit`` of them are next of all."""
         keys = [partition.stores for partition in PARTITION.values()]
-        pages = self._link.zrangebylex_many(keys, f"({after}" if after else "-", limit)
-        return [name.decode("ascii") for name in heapq.merge(*pages)][:limit]
+        names: list[str] = []
+        minimum = f"({after}".encode() if after else b"-"
+        while True:
+            pages = self._link.zrangebylex_many(keys, minimum, limit)
+            found = list(heapq.merge(*pages))[:limit]
+            # Others were written by somebody else; they must not end the list, or make it fail.
+            names += [name.decode("ascii") for name in found if name.isalnum()]
+            if len(found) < limit or len(names) >= limit:
+                return names[:limit]
+            minimum = b"(" + found[-1]
 
     def begin(self, start: Start, span: timedelta) -> int | None:
         """See ``StoreTable.begin``."""

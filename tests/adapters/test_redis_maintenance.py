@@ -6,7 +6,7 @@ import pytest
 import redis
 
 from sandbox.demo.processes import wait_until
-from service.adapters.redis_link import PARTITION, RedisLink
+from service.adapters.redis_link import PARTITION, RedisLink, home
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.core.errors import StorageError
 from service.core.ports import Census
@@ -85,6 +85,16 @@ def test_the_longest_overdue_come_first_and_not_more_than_asked_for_in_each_part
     assert len(due) == sum(min(2, client.zcard(partition.due)) for partition in PARTITION.values())
     assert "st0299" in due
     assert len(set(due)) == len(due)
+
+
+def test_what_somebody_else_wrote_among_the_due_keeps_no_store_from_being_looked_at(
+    table: RedisMaintenance, client: "redis.Redis"
+) -> None:
+    """Otherwise one write would end all maintenance, and with it the clean-up of orphans."""
+    table.look_at(STORE, START)
+    client.zadd(home(STORE).due, {b"\xff\xfe": 0})
+
+    assert table.due(START, 9) == [STORE]
 
 
 def test_an_appointment_is_moved_forward_and_never_back(table: RedisMaintenance) -> None:

@@ -8,6 +8,7 @@ import redis
 from service.adapters.redis_link import home
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
+from service.core.clock import to_millis
 from service.core.reference import Accessor
 from tests.adapters.making import mint, minted, store
 from tests.support.clock import START
@@ -86,3 +87,12 @@ def test_a_page_tells_what_became_of_each(
     ]
     assert page[0][1].reference is None
     assert page[1][1].reference is not None
+
+
+def test_what_somebody_else_wrote_into_the_index_is_passed_over(
+    references: RedisReferences, seven: list[Accessor], client: "redis.Redis"
+) -> None:
+    """One who can write Redis can remove from a list, but not make it fail."""
+    client.zadd(home(STORE).key("refs", STORE), {b"\xff\xfe": to_millis(START + MINUTE) + 1})
+
+    assert _walk(references, 2) == seven

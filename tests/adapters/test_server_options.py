@@ -1,5 +1,6 @@
 """gunicorn as this project runs it: the options that are decisions."""
 
+import socket
 import ssl
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from service.adapters.metrics import MULTIPROCESS
 from service.server import BrokerServer, _open_ops_port, _Tls, gunicorn_options
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 
 
 def _settings(**changes: object) -> Settings:
@@ -141,3 +142,12 @@ def test_a_worker_that_ended_without_shared_counting_is_no_matter() -> None:
     options = gunicorn_options(_settings())
 
     assert options["child_exit"](SimpleNamespace(), SimpleNamespace(pid=1)) is None
+
+
+def test_an_ops_port_that_is_taken_stops_the_start_with_its_name() -> None:
+    """One line that names the setting, as for every other that is wrong."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        open_port = _open_ops_port(f"127.0.0.1:{taken.getsockname()[1]}")
+
+        with pytest.raises(SettingsError, match=r"\ABROKER_OPS_BIND: .*in use"):
+            open_port(SimpleNamespace())

@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+import redis
 
+from service.adapters.redis_link import home
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.ports import Lease, StoreView
@@ -142,3 +144,14 @@ def test_pages_hold_every_store_once_in_order_over_all_partitions(
 
     assert len({partition_of(name) for name in names}) > 5
     assert seen == names
+
+
+def test_what_somebody_else_wrote_among_the_stores_is_passed_over(
+    stores: RedisStores, client: "redis.Redis"
+) -> None:
+    """One who can write Redis can remove from a list, but neither make it fail nor have it end early."""
+    for name in ("aaaa", "zzzz"):
+        store(stores, store_hash=name)
+    client.zadd(home("aaaa").stores, {b"b\xff%d" % number: 0 for number in range(5)})
+
+    assert stores.page("", 2) == ["aaaa", "zzzz"]
