@@ -7,16 +7,17 @@
 ARG PYTHON_IMAGE=python:3.13.9-slim-trixie
 # What the second stage is made of. Its python3 has to be of the same version and at the same path as that of the first.
 ARG RUNTIME_IMAGE=${PYTHON_IMAGE}
+# What is installed. requirements-otel.lock is the same with what BROKER_TRACES needs.
+ARG LOCK=requirements.lock
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_BREAK_SYSTEM_PACKAGES=1
 WORKDIR /src
-# requirements-otel.lock adds what BROKER_TRACES needs.
-ARG REQUIREMENTS=requirements.lock
-COPY requirements*.lock ./
+ARG LOCK
+COPY ${LOCK} requirements-build.lock ./
 # Hashes are checked, wheels only (nothing of a dependency runs here), and nothing is resolved: the locks are complete.
 RUN python3 -m venv --without-pip /opt/broker \
- && python3 -m pip --python /opt/broker/bin/python install --require-hashes --no-deps --only-binary :all: -r ${REQUIREMENTS} \
+ && python3 -m pip --python /opt/broker/bin/python install --require-hashes --no-deps --only-binary :all: -r ${LOCK} \
  && python3 -m pip install --require-hashes --no-deps --only-binary :all: -r requirements-build.lock
 COPY pyproject.toml README.md ./
 COPY service service

@@ -103,7 +103,7 @@ def build_broker(settings: Settings) -> Broker:
         upstream_watch,
         Deprecations(metrics.upstream_announced),
     )
-    gate = Gate(CountedAudit(audit, metrics.audit_failure), now)
+    gate = Gate(CountedAudit(audit, metrics.audit_refused), now)
     table, references_table, agreed = (
         RedisStores(link),
         RedisReferences(link, settings.upstream_requests_per_minute),

@@ -119,7 +119,7 @@ class Metrics:
         self._gauge("access_file_hash").set(int(digest[:_HASH_DIGITS], 16))
         self._gauge("access_file_loaded_timestamp_seconds").set_to_current_time()
 
-    def audit_failure(self, reason: str) -> None:
+    def audit_refused(self, reason: str) -> None:
         """Count an audit entry that could not be written."""
         self._counter("audit_failures", reason).inc()
 

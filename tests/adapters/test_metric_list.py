@@ -43,7 +43,7 @@ def _everything() -> Metrics:
     metrics.keys_seen({"k20261123": 1.0})
     metrics.access_reload(taken=True)
     metrics.access_in_force("0" * 11 + "a" + "f" * 52)
-    metrics.audit_failure("audit_blocked")
+    metrics.audit_refused("audit_blocked")
     metrics.security_event("wrong_caller")
     return metrics
 

@@ -42,5 +42,6 @@ def test_nothing_of_tests_or_sandbox_gets_to_the_builder() -> None:
         "pyproject.toml",
         "requirements.lock",
         "requirements-build.lock",
+        "requirements-otel.lock",
         "README.md",
     }
