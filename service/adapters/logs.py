@@ -59,7 +59,7 @@ class _LossyStream:
 
     def __init__(self) -> None:
         self.tell_loss: Callable[[], None] | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may log in the middle of it
         self._lost = 0
         self._own = _own_pipe_end()
 

