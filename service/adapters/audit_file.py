@@ -15,7 +15,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
 import structlog
@@ -48,6 +47,7 @@ class AuditFile:
         self._chain = Chain(secrets.token_hex(8))
         self._lock = threading.Lock()
         self._descriptor: int | None = None
+        self._identity = (0, 0)
         self._torn = False
         self._ended = False
         self._may_block = True
@@ -137,13 +137,15 @@ class AuditFile:
             self._torn = bool(rest)
 
     def _open(self) -> int:
-        if self._descriptor is not None and not self._is_in_place(self._descriptor):
+        if self._descriptor is not None and not self._is_in_place():
             structlog.get_logger().warning("audit_file_moved")
             self._close()
         if self._descriptor is None:
             descriptor = self._opened()
             self._poll.register(descriptor, select.POLLOUT)
-            self._may_block = not stat.S_ISREG(os.fstat(descriptor).st_mode)
+            opened = os.fstat(descriptor)
+            self._may_block = not stat.S_ISREG(opened.st_mode)
+            self._identity = opened.st_dev, opened.st_ino
             self._descriptor = descriptor
         return self._descriptor
 
@@ -152,14 +154,15 @@ class AuditFile:
             return _standard_output()
         return os.open(self._path, _FLAGS | os.O_CREAT, _MODE)
 
-    def _is_in_place(self, descriptor: int) -> bool:
+    def _is_in_place(self) -> bool:
         """Tell whether what is open is still what stands under the name."""
         if self._path == STDOUT:
             return True
         try:
-            return os.path.samestat(Path(self._path).stat(), os.fstat(descriptor))
+            found = os.stat(self._path)  # noqa: PTH116 — making a path costs more than looking, and each line looks
         except FileNotFoundError:
             return False
+        return (found.st_dev, found.st_ino) == self._identity
 
     def _close(self) -> None:
         if self._descriptor is not None:

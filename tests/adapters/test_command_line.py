@@ -10,6 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from sandbox.demo.identities import Identities
+from sandbox.demo.stack import write_access
 from service import __version__
 from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.metrics import MULTIPROCESS
@@ -206,3 +208,18 @@ def test_every_command_explains_itself() -> None:
         result = _run(name, "--help")
         assert result.exit_code == 0
         assert len(result.output.splitlines()) > 3
+
+
+def test_a_signing_key_that_is_none_stops_the_start(tmp_path: Path) -> None:
+    """One line, which says what is wrong and nothing of what is in the file."""
+    access = write_access(tmp_path, Identities())
+    key = tmp_path / "audit.pem"
+    key.write_text("canary7zq", "ascii")
+    key.chmod(0o600)
+
+    result = _run("serve", BROKER_ACCESS_FILE=str(access), BROKER_AUDIT_SIGNING_KEY_FILE=str(key))
+
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: BROKER_AUDIT_SIGNING_KEY_FILE: it is not a private key")
+    assert result.output.count("\n") == 1
+    assert "canary7zq" not in result.output

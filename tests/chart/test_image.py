@@ -59,6 +59,5 @@ def test_nothing_of_tests_or_sandbox_gets_to_the_builder() -> None:
         "requirements.lock",
         "requirements-all.lock",
         "requirements-build.lock",
-        "requirements-otel.lock",
         "README.md",
     }

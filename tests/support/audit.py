@@ -11,11 +11,12 @@ class MemoryAudit:
         self.writer = writer
         self.entries: list[AuditEntry] = []
         self.broken = False
+        self.refused_outcome = ""
         self.problem = ""
 
     def record(self, entry: AuditEntry) -> None:
         """See ``AuditSink.record``."""
-        if self.broken:
+        if self.broken or entry.outcome == self.refused_outcome:
             self.problem = "audit_write_failed"
             raise AuditError("broken", reason=self.problem)
         self.problem = ""
