@@ -131,6 +131,7 @@ def test_unsafe_values_are_told(tmp_path: Path) -> None:
         "replicaCount": 1,
         "podDisruptionBudget.enabled": False,
         "broker.logLevel": "debug",
+        "audit.volume": {"emptyDir": {}},
     }
 
     notes = _notes(tmp_path, MINIMAL, sets=unsafe)
