@@ -57,10 +57,11 @@ def test_a_value_without_a_comment_is_told() -> None:
     [
         ("typo", 1, "additional properties 'typo' not allowed"),
         ("redis.tpyo", 1, "additional properties 'tpyo' not allowed"),
-        ("image.repository", "", "/image/repository"),
-        ("redis.url", "redis://:secret@redis", "/redis/url"),
-        ("redis.url", "", "/redis/url"),
-        ("keyring.existingSecret", "", "/keyring/existingSecret"),
+        ("image.repository", "", "still needed: image.repository (where"),
+        ("image.repository", "Not an image", "/image/repository"),
+        ("redis.url", "http://redis", "/redis/url"),
+        ("redis.url", "", "still needed: redis.url (redis://"),
+        ("keyring.existingSecret", "", "still needed: keyring.existingSecret (a secret"),
         ("image.tag", 1.0, "/image/tag"),
         ("image.digest", "sha256:short", "/image/digest"),
         ("replicaCount", 0, "/replicaCount"),
@@ -89,6 +90,14 @@ def test_a_value_without_a_comment_is_told() -> None:
 def test_a_wrong_value_is_refused_by_name(name: str, value: object, told: str) -> None:
     """By the schema, or by the chart where a schema cannot say it."""
     assert told in refusal(name, value)
+
+
+def test_a_password_where_none_belongs_is_refused_and_not_repeated() -> None:
+    """What helm says ends up in the logs of whatever deploys."""
+    told = refusal("redis.url", "redis://broker:hunter2@redis:6379/0")
+
+    assert "redis.url: is without user and password" in told
+    assert "hunter2" not in told
 
 
 def _notes(tmp_path: Path, *files: Path, sets: Mapping[str, object] | None = None) -> str:
@@ -122,6 +131,7 @@ def test_unsafe_values_are_told(tmp_path: Path) -> None:
         "replicaCount": 1,
         "podDisruptionBudget.enabled": False,
         "broker.logLevel": "debug",
+        "audit.volume": {"emptyDir": {}},
     }
 
     notes = _notes(tmp_path, MINIMAL, sets=unsafe)

@@ -132,6 +132,13 @@ seccompProfile:
 {{/* What a schema cannot say. */}}
 {{- define "broker.check" -}}
 {{- $v := .Values -}}
+{{- $missing := list -}}
+{{- if not $v.image.repository }}{{ $missing = append $missing "image.repository (where the image is, without tag)" }}{{ end -}}
+{{- if not $v.redis.url }}{{ $missing = append $missing "redis.url (redis://host:6379/0, or rediss://…)" }}{{ end -}}
+{{- if not $v.keyring.existingSecret }}{{ $missing = append $missing "keyring.existingSecret (a secret made of what `broker keys new` makes)" }}{{ end -}}
+{{- if $missing -}}
+{{- fail (printf "still needed: %s" (join ", " $missing)) -}}
+{{- end -}}
 {{- if lt (int $v.terminationGracePeriodSeconds) (add (int $v.preStopSeconds) 30 | int) -}}
 {{- fail "terminationGracePeriodSeconds: has to be at least preStopSeconds + 30, or requests under way are cut off" -}}
 {{- end -}}
@@ -149,6 +156,10 @@ seccompProfile:
 {{- end -}}
 {{- if and (hasPrefix "http:" $v.upstream.url) (not $v.upstream.allowInsecure) -}}
 {{- fail "upstream.url: plain HTTP needs upstream.allowInsecure (sandbox only)" -}}
+{{- end -}}
+{{- /* Not by a pattern of the schema: helm would repeat the value, and so the password. */}}
+{{- if contains "@" $v.redis.url -}}
+{{- fail "redis.url: is without user and password; they come from redis.username and redis.existingSecret" -}}
 {{- end -}}
 {{- if and $v.redis.sentinelPasswordKey (not $v.redis.existingSecret) -}}
 {{- fail "redis.sentinelPasswordKey: needs redis.existingSecret" -}}
