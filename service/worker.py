@@ -49,6 +49,8 @@ LINGER = timedelta(seconds=2)
 _LARGEST_HEAD = 64 * 1024
 _LARGEST_REST = 64 * 1024
 _AT_ONCE = 16 * 1024
+_EMPTY_BYTES = 64
+"""Of empty lines before a request; who sends nothing else would keep the loop reading."""
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -92,6 +94,7 @@ class Connection(TConn):
     def __init__(self, config: Any, client: socket.socket, address: Any, server: Any) -> None:
         super().__init__(config, client, address, server)
         self.head = bytearray()
+        self._empty_bytes = 0
         self.shaken = not config.is_ssl
         # gunicorn's own waiting and its own handshake, in a thread, are not wanted.
         self.initialized = self.data_ready = True
@@ -125,6 +128,7 @@ class Connection(TConn):
         # The parser passes over empty lines before a request (RFC 9112 §2.2), and would wait for what follows.
         while self.head.startswith(b"\r\n"):
             del self.head[:2]
+            self._empty_bytes += 2
         return b"\r\n\r\n" in self.head
 
     def _refuse_what_never_ends(self) -> None:
@@ -132,6 +136,8 @@ class Connection(TConn):
             return
         if len(self.head) > _LARGEST_HEAD:
             raise LimitRequestHeaders("the head is too large")
+        if self._empty_bytes > _EMPTY_BYTES:
+            raise InvalidRequestLine("empty lines instead of a request")
         if b"\n\n" in self.head:
             raise InvalidRequestLine("lines end with CR and LF")
 
@@ -143,6 +149,7 @@ class Connection(TConn):
         self.parser.unreader.begin()
         self.parser.unreader.unread(bytes(self.head))
         self.head.clear()
+        self._empty_bytes = 0
 
     def take_back(self) -> bool:
         """Take what the parser has read ahead, and tell whether there is anything to read at once."""

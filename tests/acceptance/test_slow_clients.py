@@ -136,8 +136,9 @@ def test_a_head_that_comes_in_pieces_is_answered(
     [
         (b"GET / HTTP/1.1\nHost: x\n\n", b"400"),
         (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000, b"431"),
+        (b"\r\n" * 100, b"400"),
     ],
-    ids=["bare line feeds", "a head without end"],
+    ids=["bare line feeds", "a head without end", "empty lines without end"],
 )
 def test_a_head_that_never_ends_well_is_refused_before_a_thread_has_it(
     few_threads: tuple[int, int, str], sent: bytes, status: bytes
