@@ -12,6 +12,7 @@ Source: ecosystem.md §3.4; security.md §0, finding 11.
 """
 
 import contextlib
+import select
 import selectors
 import socket
 import ssl
@@ -49,6 +50,8 @@ LINGER = timedelta(seconds=2)
 _LARGEST_HEAD = 64 * 1024
 _LARGEST_REST = 64 * 1024
 _AT_ONCE = 16 * 1024
+_UNSENT = 256 * 1024
+"""Bytes of answers that the system keeps for a client that does not read; more than any answer to somebody who has proved nothing."""
 _EMPTY_BYTES = 64
 """Of empty lines before a request; who sends nothing else would keep the loop reading."""
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -93,6 +96,7 @@ class Connection(TConn):
 
     def __init__(self, config: Any, client: socket.socket, address: Any, server: Any) -> None:
         super().__init__(config, client, address, server)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNSENT)
         self.head = bytearray()
         self._empty_bytes = 0
         self.shaken = not config.is_ssl
@@ -140,6 +144,12 @@ class Connection(TConn):
             raise InvalidRequestLine("empty lines instead of a request")
         if b"\n\n" in self.head:
             raise InvalidRequestLine("lines end with CR and LF")
+
+    def takes_answers(self) -> bool:
+        """Tell whether there is room for an answer, so that writing it will not have to wait for the client to read those before."""
+        poll = select.poll()
+        poll.register(self.sock.fileno(), select.POLLOUT)
+        return bool(poll.poll(0))
 
     def hand_over(self) -> None:
         """Give what was read to the parser."""
@@ -226,10 +236,14 @@ class BrokerWorker(ThreadWorker):
             self.handle_error(None, conn.sock, conn.client, error)
             self._linger(conn)
         else:
-            if complete:
-                self._forget(conn, self.pending_conns)
+            if not complete:
+                return
+            self._forget(conn, self.pending_conns)
+            if conn.takes_answers():
                 conn.hand_over()
                 self.enqueue_req(conn)
+            else:  # it asks on and on, and reads nothing
+                self._linger(conn)
 
     def _idle(self, conn: Connection) -> None:
         conn.set_timeout()
