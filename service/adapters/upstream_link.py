@@ -43,6 +43,7 @@ _SAFE_METHODS = ("GET", "HEAD")
 _FIRST_FINAL_STATUS = 200
 _WITHOUT_BODY = (204, 304)
 _IDENTITY = "identity"
+_CHUNKED = "chunked"
 _CODINGS = (_IDENTITY, "gzip", "x-gzip", "deflate")
 _IDLE_SECONDS = 30.0
 _NETWORK_ERRORS = (OSError, HTTPException, HTTPError)
@@ -369,6 +370,9 @@ def _is_usable(response: BaseHTTPResponse, method: str) -> bool:
     if response.status < _FIRST_FINAL_STATUS:
         return False
     if headers.get("Content-Encoding", _IDENTITY).strip().lower() not in _CODINGS:
+        return False
+    # Any other transfer coding would be passed on undecoded, and a token in it not be seen.
+    if headers.get("Transfer-Encoding", _CHUNKED).strip().lower() != _CHUNKED:
         return False
     # http.client takes a head that was cut off for one that ended, so an answer has to say how long it is.
     says_length = "Content-Length" in headers or "Transfer-Encoding" in headers
