@@ -8,7 +8,6 @@ Source: DESIGN §9; security.md §0 findings 6 and 11, P-10, P-12, P-13; ecosyst
 """
 
 import contextlib
-import ipaddress
 import queue
 import socket
 import ssl
@@ -24,6 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from service import __version__
+from service.adapters.addresses import is_public
 from service.adapters.circuit import Circuit
 from service.adapters.deadline import Deadline, Watch
 from service.adapters.decoding import decoded
@@ -327,7 +327,7 @@ class _VettedMixin:
         for family, kind, protocol, _, address in socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM
         ):
-            if not self.admits_private and not ipaddress.ip_address(address[0]).is_global:
+            if not self.admits_private and not is_public(str(address[0])):
                 error = OSError("the address is not global")
                 continue
             sock = socket.socket(family, kind, protocol)
