@@ -15,6 +15,7 @@ Source: ecosystem.md §3.4; security.md §0, finding 11.
 """
 
 import contextlib
+import select
 import selectors
 import socket
 import ssl
@@ -54,6 +55,10 @@ _LARGEST_REST = 64 * 1024
 _AT_ONCE = 16 * 1024
 _OWN_TARGETS = (b"/v1/references", b"/v1/whoami", b"/v1/policy")
 """What the broker answers without the upstream. Another spelling of one, such as with escapes, waits with the rest."""
+_UNSENT = 256 * 1024
+"""Bytes of answers that the system keeps for a client that does not read; more than any answer to somebody who has proved nothing."""
+_EMPTY_BYTES = 64
+"""Of empty lines before a request; who sends nothing else would keep the loop reading."""
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -96,7 +101,9 @@ class Connection(TConn):
 
     def __init__(self, config: Any, client: socket.socket, address: Any, server: Any) -> None:
         super().__init__(config, client, address, server)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _UNSENT)
         self.head = bytearray()
+        self._empty_bytes = 0
         self.shaken = not config.is_ssl
         self.needs_upstream = True
         # gunicorn's own waiting and its own handshake, in a thread, are not wanted.
@@ -131,6 +138,7 @@ class Connection(TConn):
         # The parser passes over empty lines before a request (RFC 9112 §2.2), and would wait for what follows.
         while self.head.startswith(b"\r\n"):
             del self.head[:2]
+            self._empty_bytes += 2
         return b"\r\n\r\n" in self.head
 
     def _refuse_what_never_ends(self) -> None:
@@ -138,8 +146,16 @@ class Connection(TConn):
             return
         if len(self.head) > _LARGEST_HEAD:
             raise LimitRequestHeaders("the head is too large")
+        if self._empty_bytes > _EMPTY_BYTES:
+            raise InvalidRequestLine("empty lines instead of a request")
         if b"\n\n" in self.head:
             raise InvalidRequestLine("lines end with CR and LF")
+
+    def takes_answers(self) -> bool:
+        """Tell whether there is room for an answer, so that writing it will not have to wait for the client to read those before."""
+        poll = select.poll()
+        poll.register(self.sock.fileno(), select.POLLOUT)
+        return bool(poll.poll(0))
 
     def hand_over(self) -> None:
         """Give what was read to the parser."""
@@ -150,6 +166,7 @@ class Connection(TConn):
         self.parser.unreader.begin()
         self.parser.unreader.unread(bytes(self.head))
         self.head.clear()
+        self._empty_bytes = 0
 
     def take_back(self) -> bool:
         """Take what the parser has read ahead, and tell whether there is anything to read at once."""
@@ -238,10 +255,14 @@ class BrokerWorker(ThreadWorker):
             self.handle_error(None, conn.sock, conn.client, error)
             self._linger(conn)
         else:
-            if complete:
-                self._forget(conn, self.pending_conns)
+            if not complete:
+                return
+            self._forget(conn, self.pending_conns)
+            if conn.takes_answers():
                 conn.hand_over()
                 self.enqueue_req(conn)
+            else:  # it asks on and on, and reads nothing
+                self._linger(conn)
 
     def _idle(self, conn: Connection) -> None:
         conn.set_timeout()

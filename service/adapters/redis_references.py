@@ -167,8 +167,8 @@ def _taken(
     store: bytes | None = None,
     *allowance: Any,
 ) -> Taken:
-    found = _allowance(*allowance) if allowance else None
-    return Taken(verdict.decode("ascii"), reference or None, store or None, found)  # type: ignore[arg-type]  # the scripts give only verdicts
+    found = [_allowance(*allowance[at : at + 5]) for at in range(0, len(allowance), 5)]
+    return Taken(verdict.decode("ascii"), reference or None, store or None, *found)  # type: ignore[arg-type]  # the scripts give only verdicts
 
 
 def _allowance(pool: bytes, quota: int, left: int, open_: int, millis: int) -> Allowance:

@@ -8,7 +8,6 @@ Source: DESIGN §9; security.md §0 findings 6 and 11, P-10, P-12, P-13; ecosyst
 """
 
 import contextlib
-import ipaddress
 import queue
 import socket
 import ssl
@@ -24,6 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from service import __version__
+from service.adapters.addresses import is_public
 from service.adapters.circuit import Circuit
 from service.adapters.deadline import Deadline, Watch
 from service.adapters.decoding import decoded
@@ -43,6 +43,7 @@ _SAFE_METHODS = ("GET", "HEAD")
 _FIRST_FINAL_STATUS = 200
 _WITHOUT_BODY = (204, 304)
 _IDENTITY = "identity"
+_CHUNKED = "chunked"
 _CODINGS = (_IDENTITY, "gzip", "x-gzip", "deflate")
 _IDLE_SECONDS = 30.0
 _NETWORK_ERRORS = (OSError, HTTPException, HTTPError)
@@ -328,7 +329,7 @@ class _VettedMixin:
         for family, kind, protocol, _, address in socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM
         ):
-            if not self.admits_private and not ipaddress.ip_address(address[0]).is_global:
+            if not self.admits_private and not is_public(str(address[0])):
                 error = OSError("the address is not global")
                 continue
             try:
@@ -375,6 +376,9 @@ def _is_usable(response: BaseHTTPResponse, method: str) -> bool:
     if response.status < _FIRST_FINAL_STATUS:
         return False
     if headers.get("Content-Encoding", _IDENTITY).strip().lower() not in _CODINGS:
+        return False
+    # Any other transfer coding would be passed on undecoded, and a token in it not be seen.
+    if headers.get("Transfer-Encoding", _CHUNKED).strip().lower() != _CHUNKED:
         return False
     # http.client takes a head that was cut off for one that ended, so an answer has to say how long it is.
     says_length = "Content-Length" in headers or "Transfer-Encoding" in headers

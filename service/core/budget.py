@@ -8,7 +8,7 @@ Source: upstream.md §3; DESIGN §9; ADR 21.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from service.core.allowance import Allowance
@@ -58,6 +58,19 @@ def said_less(status: int, headers: Iterable[tuple[str, str]], allowance: Allowa
     if remaining is None or int(remaining) >= allowance.left:
         return None
     return Said(int(remaining), span)
+
+
+def told(said: Said, nearest: Allowance, allowance: Allowance) -> Allowance:
+    """Return what is to be told to a caller after the upstream has said something.
+
+    Args:
+        said: What it was.
+        nearest: What would have been told.
+        allowance: The limit that it was said of.
+    """
+    if said.left >= nearest.open:
+        return nearest
+    return replace(allowance, left=said.left, open=said.left, wait=said.span)
 
 
 def _number(text: str | None) -> float | None:

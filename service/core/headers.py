@@ -37,11 +37,16 @@ _REQUEST_DROPPED = _HOP_BY_HOP | {
     # Whoever the caller is and whatever it holds stays here.
     "authtoken",
     "authorization",
+    "baggage",  # of a trace; its id, in ``traceparent``, passes
+    "client-cert",  # RFC 9440
+    "client-cert-chain",
     "cookie",
     "forwarded",
+    "from",
     "via",
     "x-auth-client",
     "x-auth-token",
+    "x-real-ip",
     "x-store-hash",
     # The broker speaks for itself on the connection to the upstream.
     "accept-encoding",
@@ -62,12 +67,16 @@ _REQUEST_DROPPED = _HOP_BY_HOP | {
     "x-original-url",
     "x-rewrite-url",
 }
-_REQUEST_PREFIXES = ("broker-", "x-forwarded-", "proxy-")
+# A mesh's sidecar names the workload in its own headers, and steers repeats and time limits with them.
+_REQUEST_PREFIXES = ("broker-", "x-forwarded-", "x-envoy-", "proxy-")
 _RESPONSE_DROPPED = _HOP_BY_HOP | {
     "set-cookie",
     "set-cookie2",
     "www-authenticate",
     "refresh",  # a redirect in other words
+    # They are about the host that a client talks to, which is the broker.
+    "alt-svc",
+    "strict-transport-security",
     # The broker's own server writes these two.
     "date",
     "server",

@@ -327,13 +327,15 @@ class Taken:
         verdict: ``ok`` means that one use was taken; every other verdict took none.
         reference: The stored reference; not verified yet.
         store: The store's signed record; not verified yet.
-        allowance: For the proxy, the limit on requests that is nearest, or that is in the way.
+        allowance: For the proxy, the limit on requests that the upstream knows too, or that is in the way.
+        nearest: When nothing is in the way, the limit that will be reached first.
     """
 
     verdict: Verdict
     reference: bytes | None = None
     store: bytes | None = None
     allowance: Allowance | None = None
+    nearest: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)

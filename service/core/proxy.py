@@ -14,7 +14,7 @@ from datetime import timedelta
 from itertools import chain
 
 from service.core.allowance import Allowance
-from service.core.budget import endpoint_of, said_less
+from service.core.budget import endpoint_of, said_less, told
 from service.core.errors import AuditError, BrokerError, TokenLeakError, TokenRejectedError
 from service.core.gate import About, Call, Gate
 from service.core.grant import Grant
@@ -166,19 +166,24 @@ class Proxy:
             )
         )
         try:
-            self._learn(use, response)
-            return self._guarded(call, use, response)
+            return self._guarded(call, use, response, self._learn(use, response))
         except BaseException:
             response.close()
             raise
 
-    def _learn(self, use: Use, response: ProxyResponse) -> None:
-        if use.allowance is not None:
-            said = said_less(response.status, response.headers, use.allowance)
-            if said is not None:
-                self._references.lower(use, said)
+    def _learn(self, use: Use, response: ProxyResponse) -> Allowance | None:
+        """Believe the upstream that less is left, and return what the caller may still ask."""
+        if use.allowance is None or use.nearest is None:
+            return None
+        said = said_less(response.status, response.headers, use.allowance)
+        if said is None:
+            return use.nearest
+        self._references.lower(use, said)
+        return told(said, use.nearest, use.allowance)
 
-    def _guarded(self, call: Call, use: Use, response: ProxyResponse) -> tuple[Answer, bytes]:
+    def _guarded(
+        self, call: Call, use: Use, response: ProxyResponse, allowance: Allowance | None
+    ) -> tuple[Answer, bytes]:
         tokens = (use.token.secret, *use.token.others)
         guard = ResponseGuard(use.grant.store_hash, tokens)
         headers = incoming(response.headers)
@@ -192,10 +197,10 @@ class Proxy:
         head = _head(first)
         if complete:
             response.close()
-            return Answer(response.status, headers, iter(first), use.allowance), head
+            return Answer(response.status, headers, iter(first), allowance), head
         failed = functools.partial(self._failed, call, use)
         rest = _Rest(response, chain(first, chunks), failed)
-        return Answer(response.status, headers, rest, use.allowance), head
+        return Answer(response.status, headers, rest, allowance), head
 
     def _failed(self, call: Call, use: Use, error: BrokerError) -> None:
         if isinstance(error, TokenLeakError):

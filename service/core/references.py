@@ -69,13 +69,15 @@ class Use:
         accessor: Of the reference.
         grant: Verified.
         token: The store's, opened.
-        allowance: Of requests to the upstream, for the proxy.
+        allowance: For the proxy, of requests to the upstream, as the upstream counts them.
+        nearest: The limit that the caller will reach first.
     """
 
     accessor: Accessor
     grant: Grant
     token: ActiveToken
     allowance: Allowance | None = None
+    nearest: Allowance | None = None
 
     @property
     def headers(self) -> dict[str, Secret]:
@@ -376,7 +378,7 @@ class References:
             self._observer.security_event(error.reason)
             self._gate.record(call, about, "failed", error.reason)
             raise StoreNotActiveError("The store is quarantined.", reason="quarantined") from None
-        return Use(accessor, grant, token, taken.allowance)
+        return Use(accessor, grant, token, taken.allowance, taken.nearest)
 
     def _refusal(
         self, call: Call, about: About, taken: Taken

@@ -84,7 +84,7 @@ def _refuse_credential_rooms(target: Target) -> None:
     if not rest or rest[0] != "api":
         raise NeverProxiedError("Only paths beneath /api are forwarded.", reason="outside_api")
     rest = [segment for segment in rest[1:] if not _VERSION.fullmatch(segment)]
-    if rest and rest[0] == "io":
-        rest = rest[1:]
-    if not rest or rest[0] in _CREDENTIAL_ROOMS:
+    # The first may also be a version that is written as none has been until now.
+    first = rest[:3] if rest[1:2] == ["io"] else rest[:2]
+    if first in ([], ["io"]) or not _CREDENTIAL_ROOMS.isdisjoint(first):
         raise NeverProxiedError("This path is never forwarded.", reason="never_proxied")

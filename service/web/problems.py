@@ -191,7 +191,9 @@ def raw_problem(status: int) -> bytes:
     )
     head = (
         f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\nContent-Type: {MEDIA_TYPE}\r\n"
-        f"Content-Length: {len(content)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+        f"Content-Length: {len(content)}\r\nCache-Control: no-store\r\nConnection: close\r\n"
+        # It may have been for the proxy.
+        f"Proxy-Status: {PROXY_NAME}; error={problem.proxy_error}\r\n\r\n"
     )
     return (head + content).encode("ascii")
 

@@ -57,11 +57,15 @@ def client_gone(environ: WSGIEnvironment) -> Callable[[], bool] | None:
     peer = environ.get("gunicorn.socket")
     if not isinstance(peer, socket.socket):
         return None
-    poll = select.poll()
-    poll.register(
-        peer.fileno(), getattr(select, "POLLRDHUP", 0)
-    )  # Linux; elsewhere only what is always told
-    return lambda: bool(poll.poll(0))
+    descriptor = peer.fileno()
+
+    def gone() -> bool:
+        poll = select.poll()  # of its own for each look, because two threads may look at a time, which one poll object refuses
+        # On Linux; elsewhere only what is always told.
+        poll.register(descriptor, getattr(select, "POLLRDHUP", 0))
+        return bool(poll.poll(0))
+
+    return gone
 
 
 def peer_address(environ: WSGIEnvironment) -> str:

@@ -116,6 +116,26 @@ def test_clients_that_do_not_go_on_behind_tls_hold_no_thread_either(
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
+def test_clients_that_ask_on_and_read_nothing_hold_no_thread(
+    stack: Stack, few_threads: tuple[int, int, str]
+) -> None:
+    """Their answers, which anybody gets, fill what the system keeps for them; then they are closed, and others go on."""
+    with contextlib.ExitStack() as waiting:
+        for _ in range(MANY):
+            client = waiting.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", few_threads[0]))
+            client.sendall(b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+
+        with contextlib.closing(Client(few_threads[0])) as other:
+            replies = [
+                other.ask(stack.identities.person("ops-anna"), "GET", "/v1/whoami")
+                for _ in range(200)
+            ]
+
+    assert {reply.status for reply in replies} == {200}
+
+
 def test_a_head_that_comes_in_pieces_is_answered(
     stack: Stack, few_threads: tuple[int, int, str]
 ) -> None:
@@ -136,8 +156,9 @@ def test_a_head_that_comes_in_pieces_is_answered(
     [
         (b"GET / HTTP/1.1\nHost: x\n\n", b"400"),
         (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000, b"431"),
+        (b"\r\n" * 100, b"400"),
     ],
-    ids=["bare line feeds", "a head without end"],
+    ids=["bare line feeds", "a head without end", "empty lines without end"],
 )
 def test_a_head_that_never_ends_well_is_refused_before_a_thread_has_it(
     few_threads: tuple[int, int, str], sent: bytes, status: bytes

@@ -59,6 +59,10 @@ SPELLINGS = {
     "mixed": every_other_escaped(TOKEN),
     "dots percent-encoded": TOKEN.replace(".", "%2E").encode(),
     "one json escape": TOKEN.replace("_", "\\u005f").encode(),
+    "UTF-16": TOKEN.encode("utf-16-le"),
+    "UTF-16, the other way round": TOKEN.encode("utf-16-be"),
+    "UTF-32": TOKEN.encode("utf-32"),
+    "json in UTF-16": json_escaped(TOKEN).decode().encode("utf-16"),
 }
 SLASHED = 'eyJ/canary\\token"1001/sig'
 

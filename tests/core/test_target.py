@@ -158,6 +158,21 @@ def test_rooms_of_credentials_are_never_proxied(room: str, tail: str) -> None:
             assert refused.value.reason == "never_proxied"
 
 
+@pytest.mark.parametrize("version", ["v3beta", "v-3", "3", "latest", "V3_1", "x/v3"])
+@pytest.mark.parametrize("room", ["/io/auth/backend", "/io/Backend/tokens", "/IO/proxy", "/login"])
+def test_rooms_of_credentials_are_never_proxied_under_a_version_of_another_spelling(
+    version: str, room: str
+) -> None:
+    """What the upstream will call its next version is not known."""
+    with pytest.raises(NeverProxiedError):
+        parse_target(f"{PREFIX}/api/{version}{room}")
+
+
+def test_a_room_of_credentials_is_one_only_where_it_stands() -> None:
+    """Something of a company may have such a name."""
+    assert parse_target(f"{PREFIX}/api/v3/io/companies/auth").segments[-1] == "auth"
+
+
 @pytest.mark.parametrize(
     "path", ["/api", "/api/", "/api/v3", "/api/v3/io", "/api/io/", "/API/V3/IO"]
 )

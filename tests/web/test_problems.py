@@ -175,3 +175,10 @@ def test_what_cannot_be_parsed_gets_a_whole_answer_too(status: int, name: str) -
     assert "Content-Type: application/problem+json" in lines
     assert {"Cache-Control: no-store", "Connection: close"} <= set(lines)
     assert f'"urn:b2b-broker:problem:{name}"'.encode() in content
+
+
+def test_what_cannot_be_parsed_is_told_from_an_answer_of_the_upstream() -> None:
+    """It may have been for the proxy: a target that is too long, say."""
+    assert b"\r\nProxy-Status: b2b-broker; error=http_request_error\r\n" in problems.raw_problem(
+        414
+    )

@@ -11,7 +11,7 @@ from tests.support.world import STORE
 from tests.web.answers import assert_problem
 from tests.web.calling import Api
 
-LARGE = [b"x" * 65_536] * 5
+LARGE = [b"x" * 65_536] * 6
 """More than is looked at before the first byte leaves."""
 
 

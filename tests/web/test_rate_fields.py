@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from service.core.policy import AccessGrant, Limits, Policy
 from tests.support.access import FakeAccess
 from tests.support.upstream import CannedResponse
@@ -18,7 +20,38 @@ def test_a_proxied_answer_says_how_much_is_open_to_the_caller(api: Api) -> None:
     answer = api.proxy()
 
     assert answer.headers.getlist("RateLimit") == ['"store";r=134;t=64']
-    assert answer.headers.getlist("RateLimit-Policy") == ['"store";q=150;w=60']
+    assert answer.headers.getlist("RateLimit-Policy") == ['"store";q=150;w=64']
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "told"),
+    [
+        (200, {"X-Requests-Remaining": "3", "X-Request-Window-Resets-After": "9"}, "r=3;t=9"),
+        (200, {"X-Requests-Remaining": "140"}, "r=134;t=64"),
+        (429, {"Retry-After": "17"}, "r=0;t=17"),
+    ],
+)
+def test_an_answer_says_what_the_upstream_has_just_said(
+    api: Api, status: int, headers: dict[str, str], told: str
+) -> None:
+    """And not what was thought before; nobody is invited to run into its 429."""
+    api.world.upstream.response = CannedResponse(status, list(headers.items()))
+    api.world.clock.move(timedelta(milliseconds=500))
+
+    answer = api.proxy()
+
+    assert answer.headers["RateLimit"] == f'"store";{told}'
+
+
+def test_an_endpoint_of_which_more_is_left_than_of_the_store_is_not_what_is_told(api: Api) -> None:
+    """Whichever limit is reached first."""
+    headers = {"Broker-Reference": api.mint()["reference"]}
+    for _ in range(133):
+        api.ask("GET", COMPANIES, WORKER, headers)
+
+    answer = api.ask("GET", f"{COMPANIES}/1/hierarchy", WORKER, headers)
+
+    assert answer.headers["RateLimit"].startswith('"store";r=1;')
 
 
 def test_an_endpoint_with_a_limit_of_its_own_says_that(api: Api) -> None:
@@ -26,7 +59,7 @@ def test_an_endpoint_with_a_limit_of_its_own_says_that(api: Api) -> None:
     answer = api.proxy("GET", f"{COMPANIES}/1/hierarchy")
 
     assert answer.headers["RateLimit"] == '"hierarchy";r=13;t=64'
-    assert answer.headers["RateLimit-Policy"] == '"hierarchy";q=15;w=60'
+    assert answer.headers["RateLimit-Policy"] == '"hierarchy";q=15;w=64'
 
 
 def test_a_refusal_is_a_problem_that_says_when_to_come_back(api: Api) -> None:
@@ -41,7 +74,7 @@ def test_a_refusal_is_a_problem_that_says_when_to_come_back(api: Api) -> None:
     assert_problem(answer, "rate_limited")
     assert_retry_after(answer, 43)
     assert answer.headers["RateLimit"] == '"store";r=0;t=43'
-    assert answer.headers["RateLimit-Policy"] == '"store";q=150;w=60'
+    assert answer.headers["RateLimit-Policy"] == '"store";q=150;w=64'
     assert answer.headers["Proxy-Status"] == "b2b-broker; error=http_request_denied"
 
 
@@ -64,7 +97,7 @@ def test_a_grants_max_rate_is_shown_and_told_by_its_name(api: Api) -> None:
     explained = api.ask("POST", "/v1/policy/explain", json=asked | {"audience": WORKER})
 
     assert minted["max_rate"] == explained.get_json()["terms"]["max_rate"] == 1
-    assert answers[0].headers["RateLimit"] == '"store";r=134;t=64'
+    assert answers[0].headers["RateLimit"] == '"max_rate";r=0;t=64'
     assert_problem(answers[1], "rate_limited")
     assert answers[1].headers["RateLimit"] == '"max_rate";r=0;t=64'
-    assert answers[1].headers["RateLimit-Policy"] == '"max_rate";q=1;w=60'
+    assert answers[1].headers["RateLimit-Policy"] == '"max_rate";q=1;w=64'

@@ -1,7 +1,8 @@
 
 -- Take one use of a reference, and for the proxy one request of the store's budget.
 -- KEYS ref, epochs   ARGV prefix, identity, access, nonce, now, member, limit, endpoint, its limit, store patterns…
--- Gives verdict, stored reference, store record, and for the proxy: pool, its limit, left, open to this caller, milliseconds until more.
+-- Gives verdict, stored reference, store record, and for the proxy: pool, its limit, left, open to this caller, milliseconds until more;
+-- when the request is let through this is of the pool that the upstream knows, and the same follows of the one that ends first.
 -- The store's keys follow from the grant and lie in the same slot as the reference.
 local verdict, value, grant, uses, claim = read(KEYS[1], KEYS[2])
 if verdict ~= 'ok' and verdict ~= 'used_up' then return {verdict} end
@@ -44,9 +45,15 @@ if ARGV[3] == 'proxy' then
       end
     end
     spend(book, pools, ARGV[2], ARGV[4])
-    shown.left, shown.open = shown.left - 1, shown.open - 1
+    for _, each in ipairs(asked) do each[1].left, each[1].open = each[1].left - 1, each[1].open - 1 end
   end
-  answer = {'ok', value, line, shown.pool, shown.limit, shown.left, math.max(0, shown.open), shown.wait}
+  local nearest = shown
+  for _, each in ipairs(asked) do if each[1].open < nearest.open then nearest = each[1] end end
+  for _, found in ipairs({shown, nearest}) do
+    for _, told in ipairs({string.match(found.pool, '^%S+'), found.limit, found.left, math.max(0, found.open), found.wait}) do
+      answer[#answer + 1] = told
+    end
+  end
 end
 if grant.max_uses ~= cjson.null and not repeated then
   local left = tonumber(uses) - 1

@@ -51,6 +51,11 @@ def _encoded(body: bytes, coding: str) -> bytes:
     return answer(body, "200 OK", f"Content-Encoding: {coding}")
 
 
+def _transferred(codings: str) -> bytes:
+    coded = chunked(gzip.compress(_TOKEN), headers="Connection: close\r\n")
+    return coded.replace(b": chunked", f": {codings}".encode(), 1)
+
+
 def leaks() -> Iterator[Answered]:
     """Yield answers that hold the store's token."""
     url = "".join(f"%{ord(character):02x}" for character in TOKEN)
@@ -75,6 +80,9 @@ def leaks() -> Iterator[Answered]:
         half = len(form) // 2
         halves = chunked(_PAD + form[:half], form[half:] + _PAD)
         yield _leak(f"{name}, late, in halves", halves, late=True)
+    for charset in ("utf-16", "utf-16-be", "utf-32"):
+        # Without a word about it: a JSON parser tells by the zeros (RFC 4627 §3).
+        yield _leak(charset, answer(json.dumps({"a": TOKEN}).encode(charset)))
     yield _leak("gzip", _encoded(gzip.compress(_TOKEN), "gzip"))
     yield _leak("deflate", _encoded(zlib.compress(_TOKEN), "deflate"))
     yield _leak("a header", answer(b"{}", "200 OK", f"X-A: {TOKEN}"))
@@ -129,6 +137,8 @@ def broken() -> Iterator[Answered]:
         "gzip that is none": _encoded(b"hello", "gzip"),
         "an unknown coding": _encoded(b"hello", "br"),
         "two codings": _encoded(gzip.compress(gzip.compress(_TOKEN)), "gzip, gzip"),
+        "a transfer coding beneath the chunks": _transferred("gzip, chunked"),
+        "a transfer coding without chunks": _transferred("gzip"),
     }
     for name, sent in bad.items():
         yield Answered("P-12", name, sending(sent), 502, "upstream_answer")
