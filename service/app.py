@@ -21,6 +21,7 @@ from service.adapters.redis_connections import RedisOptions
 from service.adapters.redis_errors import EVICTS
 from service.adapters.redis_installation import Installation
 from service.adapters.redis_link import RedisLink
+from service.adapters.redis_locks import RedisLocks
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.adapters.redis_node import Wait
 from service.adapters.redis_references import RedisReferences
@@ -33,6 +34,7 @@ from service.core.errors import BrokerError
 from service.core.explaining import Explaining
 from service.core.gate import Gate
 from service.core.issuing import Issuer, Naming
+from service.core.locks import Locks
 from service.core.login_pause import LoginPause
 from service.core.maintenance import Maintenance
 from service.core.provision import Provision, Times
@@ -147,6 +149,7 @@ def build_broker(settings: Settings) -> Broker:
         instance=settings.instance,
         clock=now,
     )
+    locks = Locks(gate, RedisLocks(link), metrics, now)
     repair = Repair(
         gate=gate,
         keyring=keyring,
@@ -179,6 +182,7 @@ def build_broker(settings: Settings) -> Broker:
         keyring=keyring,
         gate=gate,
         stores=stores,
+        locks=locks,
         references=references,
         proxy=Proxy(references, upstream, repair, gate, metrics),
         explaining=Explaining(gate),
@@ -192,6 +196,7 @@ def build_broker(settings: Settings) -> Broker:
         Check("audit", lambda: _quietly(audit.probe)),
         # Not vital: the stores have to be registered again, and that needs a broker that is ready.
         Check("storage", lambda: installation.problem, vital=False),
+        Check("locks", lambda: locks.problem, vital=False),
         Check("access_file", lambda: access.problem, vital=False),
         Check("issuers", links.problems, vital=False),
         Check("stores_dir", lambda: mounted.problem, vital=False),
@@ -202,6 +207,7 @@ def build_broker(settings: Settings) -> Broker:
                 Regularly("access file", _RELOAD_EVERY, access.reload),
                 Regularly("issuers' keys", _RELOAD_EVERY, links.refresh),
                 Regularly("storage", _LOOK_EVERY, installation.look),
+                Regularly("locks", _LOOK_EVERY, locks.count),
             )
         ),
         # A thread of its own, because it may wait for the upstream.

@@ -97,6 +97,13 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemostrecent",
         )
+        self._locks = Gauge(
+            "b2b_broker_locks",
+            "Locks that operators have put on, by scope: all stores (0 or 1), and how many stores by themselves.",
+            ["scope"],
+            registry=registry,
+            multiprocess_mode="livemostrecent",
+        )
         self._announced = {
             kind: Gauge(
                 f"b2b_broker_upstream_{kind}_timestamp_seconds",
@@ -153,6 +160,11 @@ class Metrics:
         self._counted.update(counts)
         for key in self._counted:
             self._stores.labels(*key).set(counts.get(key, 0))
+
+    def locks_counted(self, *, everything: bool, stores: int) -> None:
+        """See ``Observer.locks_counted``."""
+        self._locks.labels("all").set(int(everything))
+        self._locks.labels("store").set(stores)
 
     def upstream_announced(self, kind: str, moment: float) -> None:
         """Note when something that the upstream announces takes effect."""

@@ -14,14 +14,20 @@ from flask import Flask
 from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from service.web import docs, identity, openapi, policy, proxy, references, stores
+from service.web import docs, identity, locks, openapi, policy, proxy, references, stores
 from service.web.door import NO_ROUTE, Door
 from service.web.operations import Edge, Operation
 from service.web.visit import Visit
 
 __all__ = ["OPERATIONS", "Edge", "create_app"]
 
-OPERATIONS = (*stores.OPERATIONS, *references.OPERATIONS, *identity.OPERATIONS, *policy.OPERATIONS)
+OPERATIONS = (
+    *stores.OPERATIONS,
+    *locks.OPERATIONS,
+    *references.OPERATIONS,
+    *identity.OPERATIONS,
+    *policy.OPERATIONS,
+)
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
 

@@ -9,6 +9,7 @@ from werkzeug import Request
 
 from service.core.explaining import Explaining
 from service.core.gate import Call, Gate
+from service.core.locks import Locks
 from service.core.ports import AccessSource, KeyringSource
 from service.core.proxy import Proxy
 from service.core.references import References
@@ -27,6 +28,7 @@ class Edge:
         keyring: Asked before anything else, so that a locked broker says so to everybody.
         gate: Records who could not prove who they are.
         stores: Use cases.
+        locks: Use cases.
         references: Use cases.
         proxy: The use case.
         explaining: The use case about policy.
@@ -40,6 +42,7 @@ class Edge:
     keyring: KeyringSource
     gate: Gate
     stores: Stores
+    locks: Locks
     references: References
     proxy: Proxy
     explaining: Explaining

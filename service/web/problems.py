@@ -51,6 +51,7 @@ PROBLEMS: dict[type[BrokerError], Problem] = {
     errors.StoreUnknownError: Problem("store_unknown", 404, "Unknown store"),
     errors.AccessorUnknownError: Problem("accessor_unknown", 404, "Unknown accessor"),
     errors.StoreNotActiveError: Problem("store_not_active", 409, "Store not active"),
+    errors.StoreLockedError: Problem("store_locked", 423, "Store locked"),
     errors.CredentialNeededError: Problem("credential_needed", 409, "Credential needed"),
     errors.CredentialRefusedError: Problem("credential_refused", 409, "Credential refused"),
     errors.ReferenceInvalidError: Problem("reference_invalid", 410, "Reference not valid"),
@@ -127,7 +128,10 @@ def answer_broker_error(visit: Visit, error: BrokerError) -> Response:
     problem = next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), INTERNAL)
     visit.reason = error.reason
     extra: dict[str, object] = {}
-    if isinstance(error, errors.StoreNotActiveError | errors.CredentialRefusedError):
+    if isinstance(
+        error,
+        errors.StoreNotActiveError | errors.CredentialRefusedError | errors.StoreLockedError,
+    ):
         # What an operator needs to act on: a status or one of the fixed reasons.
         extra["reason"] = error.reason
     response = problem_response(visit, problem, error.detail, extra)

@@ -11,6 +11,7 @@ import fakeredis
 
 from service.adapters.redis_connections import Process
 from service.adapters.redis_link import RedisLink
+from service.adapters.redis_locks import RedisLocks
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.adapters.redis_node import Node
 from service.adapters.redis_nodes import OneNode
@@ -23,6 +24,7 @@ from service.core.errors import LockedError
 from service.core.gate import Call, Gate
 from service.core.issuing import Issuer, Naming
 from service.core.keyring import Key, Keyring
+from service.core.locks import Locks
 from service.core.login_pause import LoginPause
 from service.core.maintenance import Maintenance
 from service.core.policy import AccessGrant, Limits, Policy
@@ -99,6 +101,7 @@ class CountingObserver:
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.paused = False
         self.stores: dict[tuple[str, str], int] = {}
+        self.locks: tuple[bool, int] | None = None
 
     def security_event(self, kind: str) -> None:
         """See ``Observer.security_event``."""
@@ -123,6 +126,10 @@ class CountingObserver:
     def stores_counted(self, counts: Mapping[tuple[str, str], int]) -> None:
         """See ``Observer.stores_counted``."""
         self.stores = dict(counts)
+
+    def locks_counted(self, *, everything: bool, stores: int) -> None:
+        """See ``Observer.locks_counted``."""
+        self.locks = everything, stores
 
 
 class FakeMounted:
@@ -201,6 +208,7 @@ class World:
             instance=INSTANCE,
             clock=self.clock,
         )
+        self.locks = Locks(self.gate, RedisLocks(self.link), self.observer, self.clock)
         self.repair = Repair(
             gate=self.gate,
             keyring=self.keyring,

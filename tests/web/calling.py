@@ -38,6 +38,7 @@ class Api:
                 keyring=world.keyring,
                 gate=world.gate,
                 stores=world.stores,
+                locks=world.locks,
                 references=world.references,
                 proxy=world.proxy,
                 explaining=Explaining(world.gate),

@@ -37,6 +37,11 @@ RIGHTS = {
     "removeStore": {"operator": "all", "store_operator": "granted"},
     "listStores": {"operator": "all", "store_operator": "granted", "reader": "granted"},
     "getStore": {"operator": "all", "store_operator": "granted", "reader": "granted"},
+    "lockStore": {"operator": "all", "store_operator": "granted"},
+    "unlockStore": {"operator": "all", "store_operator": "granted"},
+    "lockAll": {"operator": "all"},
+    "unlockAll": {"operator": "all"},
+    "listLocks": {"operator": "all", "store_operator": "granted", "reader": "granted"},
     "mintReference": {"minter": "granted"},
     "redeemReference": {"worker": "granted"},
     "introspectReference": {"operator": "all", "store_operator": "granted", "reader": "granted"},
@@ -66,9 +71,16 @@ ON_KNOWN_STORES = {
     "listOrphans",
     "deleteOrphans",
     "removeStore",
+    "lockStore",
     "mintReference",
 }
-ON_ALL_STORES = {"revokeReferences caller", "revokeReferences all", "whoami"}
+ON_ALL_STORES = {
+    "revokeReferences caller",
+    "revokeReferences all",
+    "lockAll",
+    "unlockAll",
+    "whoami",
+}
 
 LIVE = ("live", "other_access", "other_audience", "other_minter")
 DEAD = ("revoked", "expired", "used_up", "never_minted", "garbage")
@@ -170,6 +182,12 @@ def _list_stores(cell: Cell) -> str:
     return "allowed" if _granted(cell) and cell.relation not in UNKNOWN else "hidden"
 
 
+def _list_locks(cell: Cell) -> str:
+    if cell.identity not in RIGHTS[cell.operation]:
+        return "403"
+    return "allowed" if _granted(cell) and cell.relation in ("own", "other") else "hidden"
+
+
 _RULES = {
     "proxy": _proxy,
     "redeemReference": _redeem,
@@ -179,4 +197,5 @@ _RULES = {
     "revokeReference": _revoke,
     "revokeReferences": _revoke,
     "listStores": _list_stores,
+    "listLocks": _list_locks,
 }

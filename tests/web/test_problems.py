@@ -26,6 +26,7 @@ NAMES = {
     errors.ScopeError: "outside_request_scope",
     errors.StoreUnknownError: "store_unknown",
     errors.AccessorUnknownError: "accessor_unknown",
+    errors.StoreLockedError: "store_locked",
     errors.StoreNotActiveError: "store_not_active",
     errors.CredentialRefusedError: "credential_refused",
     errors.UpstreamRateLimitedError: "upstream_rate_limited",
@@ -56,7 +57,8 @@ def test_each_error_is_one_problem(
     assert_problem(answer, name)
     assert_retry_after(answer, 7)
     assert answer.get_json()["detail"] == "A fixed text."
-    assert ("reason" in answer.get_json()) == (name in ("store_not_active", "credential_refused"))
+    told = {"store_not_active", "store_locked", "credential_refused"}
+    assert ("reason" in answer.get_json()) == (name in told)
     assert answer.headers["Proxy-Status"].startswith("b2b-broker; error=")
     assert (logs[-1]["problem"], logs[-1]["reason"]) == (name, "why")
 
