@@ -90,10 +90,10 @@ def build_broker(settings: Settings) -> Broker:
     access = AccessFile(settings.access_file, now, links, metrics.access_reload)
     keyring = KeyringDirectory(settings.keyring_dir)
     audit = AuditFile(settings.audit_file)
-    link = RedisLink.connect(_redis_options(settings), _wait(settings))
+    link = RedisLink.connect(redis_options(settings), _wait(settings))
     installation = Installation(link, settings.instance, metrics.storage_wiped)
     upstream = B2BUpstream(
-        _upstream_link(settings), metrics.upstream_call, Deprecations(metrics.upstream_announced)
+        upstream_link(settings), metrics.upstream_call, Deprecations(metrics.upstream_announced)
     )
     gate = Gate(audit, now)
     table, references_table, agreed = (
@@ -216,7 +216,8 @@ def build_broker(settings: Settings) -> Broker:
     return Broker(edge, checks, metrics, backgrounds)
 
 
-def _redis_options(settings: Settings) -> RedisOptions:
+def redis_options(settings: Settings) -> RedisOptions:
+    """Return how the settings say to reach Redis."""
     return RedisOptions(
         url=settings.redis_url,
         username=settings.redis_username,
@@ -236,13 +237,14 @@ def _wait(settings: Settings) -> Wait | None:
 
 def redis_evicts(settings: Settings) -> bool:
     """Tell whether Redis, if it answers at this moment, may throw away what it was given; one that is away is looked at later."""
-    link = RedisLink.connect(_redis_options(settings))
+    link = RedisLink.connect(redis_options(settings))
     reason = _quietly(link.ping)
     link.close()
     return reason == EVICTS
 
 
-def _upstream_link(settings: Settings) -> UpstreamLink:
+def upstream_link(settings: Settings) -> UpstreamLink:
+    """Return the link to the upstream that the settings name."""
     return UpstreamLink(
         UpstreamOptions(
             url=settings.upstream_url,
