@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from service.cli.parameters import examples
 from service.core.keyring import KEY_BYTES, KEY_ID
 
 _OWNER_ONLY = 0o600
@@ -19,7 +20,7 @@ def keys() -> None:
     """Look after the keyring."""
 
 
-@keys.command()
+@keys.command(epilog=examples("broker keys new ./keyring", "broker keys new ./keyring --id k2"))
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--id", "key_id", help="The key's id; default: today's date, such as k20261123.")
 def new(folder: Path, key_id: str | None) -> None:

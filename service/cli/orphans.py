@@ -26,7 +26,7 @@ def orphans() -> None:
 @as_json
 @reaches_broker
 def list_orphans(api: Api, store_hash: str | None, *, in_json: bool) -> None:
-    """List them, of STORE_HASH or of every store with an open attempt. ALIVE is '-' where no token at hand can look it up."""
+    """List the orphans of STORE_HASH, or of every store with an open attempt. ALIVE is '-' where no token at hand can look it up."""
     if store_hash:
         show_rows(_rows(store_hash, _found(api, store_hash)), _COLUMNS, in_json=in_json)
         return

@@ -6,10 +6,15 @@ import tempfile
 
 import click
 
+from service.cli.parameters import examples
 from service.settings import COUNTS_PREFIX, Settings, SettingsError, load_settings
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "BROKER_REDIS_URL=rediss://redis.internal:6379/0 BROKER_REDIS_PASSWORD_FILE=/run/secrets/redis broker serve"
+    )
+)
 def serve() -> None:
     """Serve the API and the ops port until told to stop.
 
