@@ -25,6 +25,7 @@ def _exported() -> set[str]:
     metrics.security_event("foreign_token")
     metrics.access_reload(taken=True)
     metrics.stores_counted({("active", "auth_token"): 1})
+    metrics.locks_counted(everything=False, stores=0)
     families = text_string_to_metric_families(metrics.exposition()[0].decode())
     return {sample.name for family in families for sample in family.samples}
 
@@ -57,12 +58,12 @@ def test_the_dashboard_is_about_exported_metrics() -> None:
 
 def test_every_alert_leads_to_what_to_do() -> None:
     """The link is to a heading of the page."""
-    page = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
+    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
     headings = {heading.lower() for heading in re.findall(r"^#+ (\w+)$", page, re.MULTILINE)}
 
     links = [rule["annotations"]["runbook_url"] for rule in _rules()]
     assert {link.partition("#")[2] for link in links} <= headings
-    assert all(link.startswith("docs/kubernetes.md#") for link in links)
+    assert all(link.startswith("docs/operations.md#") for link in links)
 
 
 @pytest.fixture
@@ -88,6 +89,7 @@ _HEALTHY = [
     (f"b2b_broker_storage_wiped{{{_OURS}}}", "0+0x60"),
     (f"b2b_broker_access_file_refused{{{_OURS}}}", "0+0x60"),
     (f"b2b_broker_issuing_paused{{{_OURS}}}", "0+0x60"),
+    (f'b2b_broker_locks{{{_OURS},scope="all"}}', "0+0x60"),
     (f"b2b_broker_upstream_sunset_timestamp_seconds{{{_OURS}}}", "0+0x120"),
     (f'b2b_broker_stores{{{_OURS},status="active",style="auth_token"}}', "5+0x60"),
 ]
@@ -103,6 +105,7 @@ _TROUBLE = {
     "B2BBrokerStorageWiped": [(f"b2b_broker_storage_wiped{{{_OURS}}}", "1+0x60")],
     "B2BBrokerAccessFileRefused": [(f"b2b_broker_access_file_refused{{{_OURS}}}", "1+0x60")],
     "B2BBrokerIssuingPaused": [(f"b2b_broker_issuing_paused{{{_OURS}}}", "1+0x60")],
+    "B2BBrokerLocked": [(f'b2b_broker_locks{{{_OURS},scope="all"}}', "1+0x60")],
     "B2BBrokerStoreWithoutCredential": [
         (f'b2b_broker_stores{{{_OURS},status="needs_credential",style="none"}}', "1+0x60")
     ],
