@@ -31,9 +31,8 @@ def check_redis(settings: Settings) -> list[Finding]:
             "failed",
             f"{error.reason} at {settings.redis_url}",
             "The broker answers 503 (storage_unavailable) to everything and recovers by itself.",
-            "redis_ConnectionError, redis_TimeoutError: see whether Redis runs and the network lets the broker there."
-            " redis_wrongpass, redis_noperm:"
-            " see BROKER_REDIS_PASSWORD_FILE and the ACL rights in the README. redis_loading: wait.",
+            "See whether Redis runs, and whether the network lets the broker there. If it is Redis that refuses: the password in"
+            " BROKER_REDIS_PASSWORD_FILE, and the rights of the ACL user (README).",
         )
         return [away, *(skipped(name, "Redis does not answer") for name in (*_CHECKS[1:], *_LATER))]
     return judge_redis(settings, found, asked_at, answered_at)
