@@ -87,12 +87,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def service(stack: Stack) -> Iterator[Service]:
-    """The running broker; nothing is locked at the end."""
+    """The running broker; at the end nothing is locked, and there is no store."""
     client = Client(stack.port)
     running = Service(stack, client)
     running.upstream("PATCH", "/_sandbox/behaviours", {"rate_limit_per_minute": 0})
     yield running
     client.ask(running.operator, "POST", "/v1/unlock")
+    for store in client.ask(running.operator, "GET", "/v1/stores").json()["stores"]:
+        client.ask(running.operator, "DELETE", f"/v1/stores/{store['store_hash']}")
     client.close()
 
 

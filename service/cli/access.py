@@ -53,10 +53,11 @@ def run_tests(file: str, *, in_json: bool) -> None:
     found = _read(file)
     if in_json:
         show_rows([asdict(test) for test in found.tests], (), in_json=True)
-    for test in () if in_json else found.tests:
-        mark = "ok  " if test.passed else "FAIL"
-        what = f"{test.caller} {test.action} {test.store}"
-        click.echo(f"{mark} {what}: expects {test.expected}; {test.because}")
+    else:
+        for test in found.tests:
+            mark = "ok  " if test.passed else "FAIL"
+            what = f"{test.caller} {test.action} {test.store}"
+            click.echo(f"{mark} {what}: expects {test.expected}; {test.because}")
     if not all(test.passed for test in found.tests):
         sys.exit(Exit.REFUSED)
 
@@ -174,7 +175,8 @@ def _as_document(decision: Decision) -> dict[str, object]:
         "failed": decision.failed or None,
     }
     if terms is not None:
-        document["terms"] = {**asdict(terms), "ttl": terms.ttl.total_seconds()}
+        fields = asdict(terms)
+        document["terms"] = {"ttl_seconds": int(fields.pop("ttl").total_seconds()), **fields}
     return document
 
 

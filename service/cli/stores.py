@@ -158,8 +158,9 @@ def migrate(api: Api, store_hash: str, access_token_file: str | None, *, in_json
 @stores.command(epilog=examples("broker stores remove abc123", "broker stores remove abc123 --yes"))
 @click.argument("store_hash", type=STORE_HASH)
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
 @reaches_broker
-def remove(api: Api, store_hash: str, *, yes: bool) -> None:
+def remove(api: Api, store_hash: str, *, yes: bool, in_json: bool) -> None:
     """Remove STORE_HASH: its references, its token upstream, its record. A lock on it stays."""
     if not yes:
         click.confirm(
@@ -167,7 +168,7 @@ def remove(api: Api, store_hash: str, *, yes: bool) -> None:
             abort=True,
         )
     api.ask("DELETE", f"/v1/stores/{store_hash}")
-    click.echo(f"{store_hash} is removed")
+    show_one({"store_hash": store_hash, "removed": True}, in_json=in_json)
 
 
 def _credential(

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from service.core.clock import from_millis, to_millis
 from service.core.errors import StoreLockedError
 from service.core.ports import StoreView
+from service.core.strict_json import BadJsonError, parse_json
 
 LockScope = Literal["store", "all"]
 _DETAILS = {
@@ -50,10 +51,18 @@ def write_note(by: str, reason: str, now: datetime) -> bytes:
 def read_note(scope: LockScope, note: bytes) -> Lock:
     """Return a stored note's lock, whatever has become of the note."""
     try:
-        fields: dict[str, Any] = json.loads(note)
-        return Lock(scope, str(fields["by"]), str(fields["reason"]), from_millis(fields["since"]))
-    except (ValueError, TypeError, KeyError, OverflowError):
+        fields: dict[str, Any] = parse_json(note)
+        by, reason = _one_line(fields["by"]), _one_line(fields["reason"])
+        return Lock(scope, by, reason, from_millis(fields["since"]))
+    except (BadJsonError, TypeError, KeyError, OverflowError):
         return Lock(scope, "", "", None)
+
+
+def _one_line(text: object) -> str:
+    """Return a text that can be shown on a terminal; whoever writes Redis may have put anything there."""
+    if not isinstance(text, str) or not text.isprintable():
+        raise TypeError("not one line of text")
+    return text
 
 
 def lock_of(view: StoreView) -> Lock | None:

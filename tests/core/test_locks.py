@@ -230,7 +230,18 @@ def test_each_lock_and_unlock_is_recorded(ready: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "note", [b"", b"\xff", b"[]", b"{}", b'{"by":1}', b'{"by":"a","reason":"b","since":1e999}']
+    "note",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b'{"by":1,"reason":"b","since":1}',
+        b'{"by":"a","reason":"b","since":1e99}',
+        b'{"by":"a","reason":"b","since":"1"}',
+        b'{"by":"a","reason":"\\u001b[2J","since":1}',
+        b'{"by":"\\ud800","reason":"b","since":1}',
+    ],
 )
 def test_a_note_that_cannot_be_read_locks_all_the_same(ready: World, note: bytes) -> None:
     """Whoever writes Redis cannot lift a lock by damaging what it says."""
