@@ -34,6 +34,7 @@ from service.adapters.redis_heads import RedisHeads
 from service.adapters.redis_installation import Installation
 from service.adapters.redis_keys import RedisKeys
 from service.adapters.redis_link import RedisLink
+from service.adapters.redis_locks import RedisLocks
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.adapters.redis_node import Wait
 from service.adapters.redis_references import RedisReferences
@@ -51,6 +52,7 @@ from service.core.gate import Gate
 from service.core.issuing import Issuer, Naming
 from service.core.key_agreement import KeyAgreement
 from service.core.keys import Keys
+from service.core.locks import Locks
 from service.core.login_pause import LoginPause
 from service.core.maintenance import Maintenance
 from service.core.provision import Provision, Times
@@ -136,14 +138,14 @@ def build_broker(settings: Settings) -> Broker:
         _recording_loads(gate),
     )
     redis_watch, upstream_watch, trace = _watches(settings, metrics)
-    link = RedisLink.connect(_redis_options(settings), _wait(settings), redis_watch)
+    link = RedisLink.connect(redis_options(settings), _wait(settings), redis_watch)
     directory = KeyringDirectory(settings.keyring_dir, key_wrappers(settings))
     key_table = RedisKeys(link)
     agreement = KeyAgreement(key_table, metrics, settings.instance, _replica(), now)
     keyring = KeyringInForce(directory.read, agreement.admit, metrics.keyring_refused)
     installation = Installation(link, settings.instance, metrics.storage_wiped)
     upstream = B2BUpstream(
-        _upstream_link(settings, metrics),
+        upstream_link(settings, Circuit(tell=metrics.circuit_open)),
         upstream_watch,
         Deprecations(metrics.upstream_announced),
     )
@@ -201,6 +203,7 @@ def build_broker(settings: Settings) -> Broker:
         instance=settings.instance,
         clock=now,
     )
+    locks = Locks(gate, RedisLocks(link), metrics, now)
     repair = Repair(
         gate=gate,
         keyring=keyring,
@@ -265,6 +268,7 @@ def build_broker(settings: Settings) -> Broker:
         keyring=keyring,
         gate=gate,
         stores=stores,
+        locks=locks,
         references=references,
         keys=keys,
         proxy=Proxy(references, upstream, repair, gate, metrics),
@@ -287,6 +291,7 @@ def build_broker(settings: Settings) -> Broker:
         Check("audit", lambda: _quietly(audit.probe)),
         # Not vital: the stores have to be registered again, and that needs a broker that is ready.
         Check("storage", lambda: installation.problem, vital=False),
+        Check("locks", lambda: locks.problem, vital=False),
         Check("access_file", lambda: access.problem, vital=False),
         Check("issuers", links.problems, vital=False),
         Check("stores_dir", lambda: mounted.problem, vital=False),
@@ -297,6 +302,7 @@ def build_broker(settings: Settings) -> Broker:
                 Regularly("access file", _RELOAD_EVERY, access.reload),
                 Regularly("issuers' keys", _RELOAD_EVERY, links.refresh),
                 Regularly("key times", _LOOK_EVERY, key_times.look),
+                Regularly("locks", _LOOK_EVERY, locks.count),
             )
         ),
         Background(
@@ -373,7 +379,8 @@ def _replica() -> str:
     return f"{host}-{secrets.token_hex(3)}"
 
 
-def _redis_options(settings: Settings) -> RedisOptions:
+def redis_options(settings: Settings) -> RedisOptions:
+    """Return how the settings say to reach Redis."""
     return RedisOptions(
         url=settings.redis_url,
         username=settings.redis_username,
@@ -393,13 +400,14 @@ def _wait(settings: Settings) -> Wait | None:
 
 def redis_evicts(settings: Settings) -> bool:
     """Tell whether Redis, if it answers at this moment, may throw away what it was given; one that is away is looked at later."""
-    link = RedisLink.connect(_redis_options(settings))
+    link = RedisLink.connect(redis_options(settings))
     reason = _quietly(link.ping)
     link.close()
     return reason == EVICTS
 
 
-def _upstream_link(settings: Settings, metrics: Metrics) -> UpstreamLink:
+def upstream_link(settings: Settings, circuit: Circuit) -> UpstreamLink:
+    """Return the link to the upstream that the settings name."""
     return UpstreamLink(
         UpstreamOptions(
             url=settings.upstream_url,
@@ -408,7 +416,7 @@ def _upstream_link(settings: Settings, metrics: Metrics) -> UpstreamLink:
             admits_private=settings.allow_insecure_upstream,
         ),
         Watch(),
-        Circuit(tell=metrics.circuit_open),
+        circuit,
     )
 
 

@@ -101,6 +101,13 @@ METRICS = (
         ("status", "style"),
         mode="livemostrecent",
     ),
+    Metric(
+        "locks",
+        "gauge",
+        "Locks that operators have put on, by scope: all stores (0 or 1), and how many stores by themselves.",
+        ("scope",),
+        mode="livemostrecent",
+    ),
     Metric("store_issues", "counter", "Attempts to get a store's token, by outcome.", ("outcome",)),
     Metric(
         "issuing_paused",

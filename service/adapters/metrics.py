@@ -71,6 +71,11 @@ class Metrics:
         """See ``Observer.stores_counted``."""
         self._replace("stores", {tuple(key): count for key, count in counts.items()})
 
+    def locks_counted(self, *, everything: bool, stores: int) -> None:
+        """See ``Observer.locks_counted``."""
+        self._gauge("locks", "all").set(int(everything))
+        self._gauge("locks", "store").set(stores)
+
     # --- the upstream and Redis
 
     def upstream_call(self, operation: str, outcome: str, seconds: float) -> None:

@@ -32,7 +32,9 @@ Call = tuple[Sequence[str], Sequence[Argument]]
 """Keys and arguments."""
 
 _PRELUDES = {
-    "use": ("budget", "live"),
+    "use": ("budget", "live", "locked"),
+    "mint": ("locked",),
+    "begin": ("locked",),
     "lower": ("budget",),
     "look": ("live",),
     "page": ("live",),
@@ -45,13 +47,14 @@ _SCANNED_AT_ONCE = 500
 class Partition:
     """The keys of one partition."""
 
-    __slots__ = ("census", "due", "epochs", "prefix", "refused", "stores")
+    __slots__ = ("census", "due", "epochs", "locks", "prefix", "refused", "stores")
 
     def __init__(self, tag: str) -> None:
         self.prefix = f"b2b-broker:{{p{tag}}}:"
         self.epochs = f"{self.prefix}epochs"
         self.stores = f"{self.prefix}stores"
         self.due = f"{self.prefix}due"
+        self.locks = f"{self.prefix}locks"
         self.census = f"{self.prefix}census"
         self.refused = f"{self.prefix}refused"
 

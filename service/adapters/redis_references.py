@@ -41,6 +41,7 @@ class RedisReferences:
                 where.key("store", minted.store_hash),
                 where.epochs,
                 where.key("refs", minted.store_hash),
+                where.locks,
             ],
             [
                 minted.uses,

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.adapters.redis_link import PARTITION, RedisLink, Script, home
+from service.adapters.redis_link import PARTITION, Call, RedisLink, Script, home
 from service.adapters.redis_node import Argument
 from service.core.clock import from_millis, to_millis
 from service.core.errors import StorageError
+from service.core.lock import locked_error
 from service.core.ports import Attempt, Lease, Start, StoreView
 
 _MINUTE_MILLIS = 60_000
@@ -31,11 +32,12 @@ class RedisStores:
     def read(self, store_hashes: Iterable[str], now: datetime) -> list[StoreView]:
         """See ``StoreTable.read``."""
         millis = to_millis(now)
-        calls = []
+        calls: list[Call] = []
         for store_hash in store_hashes:
-            key = home(store_hash).key
+            where = home(store_hash)
             kinds = ("store", "lease", "intents", "used", "refs")
-            calls.append(([key(kind, store_hash) for kind in kinds], [millis]))
+            keys = [*(where.key(kind, store_hash) for kind in kinds), where.locks]
+            calls.append((keys, [millis, store_hash]))
         return [_view(answer) for answer in self._link.read_many(self._view, calls)]
 
     def page(self, after: str, limit: int) -> list[str]:
@@ -69,14 +71,18 @@ class RedisStores:
             to_millis(start.ends_at),
         ]
         try:
-            fence = self._link.run(self._begin, [*keys, where.stores, where.due], arguments)
+            fence: int | bytes | None = self._link.run(
+                self._begin, [*keys, where.stores, where.due, where.locks], arguments
+            )
         except StorageError:
             # Perhaps it was taken. Whoever asked goes no further, so nobody has to wait until it ends.
             taken = Lease(start.owner, start.attempt_id, 0, start.line, start.ends_at)
             with contextlib.suppress(StorageError):
                 self.settle(start.store_hash, taken, None, keep_intent=False)
             raise
-        return None if fence is None else int(fence)
+        if isinstance(fence, bytes):
+            raise locked_error(fence.decode("ascii"))
+        return fence
 
     def settle(
         self, store_hash: str, lease: Lease, line: bytes | None, *, keep_intent: bool
@@ -126,7 +132,7 @@ class RedisStores:
 
 
 def _view(answer: list[Any]) -> StoreView:
-    line, lease_millis, intents, used, live = answer
+    line, lease_millis, intents, used, live, store_lock, all_lock = answer
     return StoreView(
         line=line,
         lease_left=timedelta(milliseconds=lease_millis) if lease_millis > 0 else None,
@@ -136,6 +142,8 @@ def _view(answer: list[Any]) -> StoreView:
         ),
         last_used_at=_last_used(used),
         live_references=live,
+        store_lock=store_lock,
+        all_lock=all_lock,
     )
 
 

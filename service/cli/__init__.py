@@ -6,9 +6,13 @@ from service import __version__
 from service.adapters.process_hardening import harden_process
 from service.cli.access import access
 from service.cli.audit import audit
+from service.cli.completion import completion
+from service.cli.doctor import doctor
 from service.cli.healthcheck import healthcheck
 from service.cli.keys import keys
+from service.cli.locks import lock, lock_store, locks, unlock, unlock_store
 from service.cli.orphans import orphans
+from service.cli.references import references
 from service.cli.serve import serve
 from service.cli.stores import stores
 
@@ -19,11 +23,30 @@ def run() -> None:
     main()
 
 
-@click.group()
+@click.group(
+    epilog="Where the broker is and who asks: --url, --token-file and so on, or B2B_BROKER_URL, B2B_BROKER_TOKEN_FILE and so on."
+    " Exit codes: 0 done, 1 refused, 2 wrong usage, 3 not now. More: docs/cli.md, and --help of each command."
+)
 @click.version_option(__version__, prog_name="broker")
 def main() -> None:
     """Keep one B2B Edition token per store, sealed, and hand out short-lived references to it."""
 
 
-for command in (serve, healthcheck, stores, orphans, access, keys, audit):
+for command in (
+    serve,
+    doctor,
+    healthcheck,
+    stores,
+    references,
+    lock,
+    unlock,
+    locks,
+    orphans,
+    access,
+    keys,
+    audit,
+    completion,
+):
     main.add_command(command)
+for command in (lock_store, unlock_store):
+    stores.add_command(command)

@@ -5,6 +5,7 @@ import itertools
 import json
 import secrets
 import sys
+from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import click
 from service.adapters.access_file import read_content
 from service.adapters.access_policy import PolicyFile, read_policy
 from service.adapters.access_schema import AccessFileError, access_schema
+from service.cli.exits import Exit
+from service.cli.parameters import examples
+from service.cli.showing import as_json, show_one, show_rows
 from service.core.base62 import base62
 from service.core.policy import ACTIONS, Access, Decision, MintAsk, Policy
 
@@ -25,31 +29,45 @@ def access() -> None:
     """Check, test, explain and compare access files."""
 
 
-@access.command()
+@access.command(epilog=examples("broker access check access.yaml"))
 @click.argument("file", type=_FILE)
-def check(file: str) -> None:
+@as_json
+def check(file: str, *, in_json: bool) -> None:
     """Check FILE against the schema and its own tests. Exit code 1: it would be refused."""
     found = _read(file)
     failing = [test for test in found.tests if not test.passed]
     if failing:
         raise click.ClickException(f"{len(failing)} of its own tests fail; see: broker access test")
-    click.echo(f"ok: {len(found.policy.grants)} grants, {len(found.tests)} tests")
+    counts = {"grants": len(found.policy.grants), "tests": len(found.tests)}
+    if in_json:
+        show_one(counts, in_json=True)
+    else:
+        click.echo(f"ok: {counts['grants']} grants, {counts['tests']} tests")
 
 
-@access.command(name="test")
+@access.command(name="test", epilog=examples("broker access test access.yaml"))
 @click.argument("file", type=_FILE)
-def run_tests(file: str) -> None:
+@as_json
+def run_tests(file: str, *, in_json: bool) -> None:
     """Run the tests in FILE and show what decides each. Exit code 1: one does not come out as expected."""
     found = _read(file)
-    for test in found.tests:
-        mark = "ok  " if test.passed else "FAIL"
-        what = f"{test.caller} {test.action} {test.store}"
-        click.echo(f"{mark} {what}: expects {test.expected}; {test.because}")
+    if in_json:
+        show_rows([asdict(test) for test in found.tests], (), in_json=True)
+    else:
+        for test in found.tests:
+            mark = "ok  " if test.passed else "FAIL"
+            what = f"{test.caller} {test.action} {test.store}"
+            click.echo(f"{mark} {what}: expects {test.expected}; {test.because}")
     if not all(test.passed for test in found.tests):
-        sys.exit(1)
+        sys.exit(Exit.REFUSED)
 
 
-@access.command()
+@access.command(
+    epilog=examples(
+        "broker access explain access.yaml --caller k8s:commerce/order-sync --action reference.mint --store abc123",
+        "broker access explain access.yaml --caller corp:ops-anna --action store.lock --json",
+    )
+)
 @click.argument("file", type=_FILE)
 @click.option("--caller", required=True, help="The identity, such as k8s:commerce/order-sync.")
 @click.option("--action", required=True, type=click.Choice(ACTIONS))
@@ -59,6 +77,7 @@ def run_tests(file: str) -> None:
 @click.option("--ttl-seconds", type=click.IntRange(1))
 @click.option("--max-uses", type=click.IntRange(1))
 @click.option("--request", "requests", multiple=True, help="A request scope; may be repeated.")
+@as_json
 def explain(  # noqa: PLR0913, PLR0917 — one parameter for each option
     file: str,
     caller: str,
@@ -69,6 +88,8 @@ def explain(  # noqa: PLR0913, PLR0917 — one parameter for each option
     ttl_seconds: int | None,
     max_uses: int | None,
     requests: tuple[str, ...],
+    *,
+    in_json: bool,
 ) -> None:
     """Show what FILE decides, and which grant decides it. Exit code 1: it is denied."""
     ask = None
@@ -79,29 +100,34 @@ def explain(  # noqa: PLR0913, PLR0917 — one parameter for each option
         decision = _read(file).policy.decide(caller, action, store, ask)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(_shown(decision))
+    if in_json:
+        show_one(_as_document(decision), in_json=True)
+    else:
+        click.echo(_shown(decision))
     if not decision.allowed:
-        sys.exit(1)
+        sys.exit(Exit.REFUSED)
 
 
-@access.command()
+@access.command(epilog=examples("broker access diff access.yaml access.new.yaml"))
 @click.argument("old", type=_FILE)
 @click.argument("new", type=_FILE)
-def diff(old: str, new: str) -> None:
+@as_json
+def diff(old: str, new: str, *, in_json: bool) -> None:
     """Show which decisions change from OLD to NEW, for the callers, actions and stores that the two files name.
 
     A wildcard is shown as it stands, and stands for any name that nothing else in the files matches. Exit code 1: something changes.
     """
     files = _read(old), _read(new)
     changes = list(_changes(*files))
-    for change in changes:
-        click.echo(change)
+    if in_json:
+        click.echo(json.dumps(changes, indent=2))
+    else:
+        click.echo("\n".join(changes) or "no decision changes")
     if changes:
-        sys.exit(1)
-    click.echo("no decision changes")
+        sys.exit(Exit.REFUSED)
 
 
-@access.command(name="new-key")
+@access.command(name="new-key", epilog=examples("broker access new-key ci > ci.key 2> entry.yaml"))
 @click.argument("name")
 def new_key(name: str) -> None:
     """Make an API key for a caller NAME: the key on standard output, its entry for the access file on standard error."""
@@ -111,7 +137,11 @@ def new_key(name: str) -> None:
     click.echo(key)
 
 
-@access.command()
+@access.command(
+    epilog=examples(
+        "broker access schema --output access.schema.json",
+    )
+)
 @click.option("--output", type=click.Path(path_type=Path), help="A file; default: standard output.")
 def schema(output: Path | None) -> None:
     """Export the JSON Schema of access files, for editors."""
@@ -135,6 +165,19 @@ def _shown(decision: Decision) -> str:
     if not decision.grant:
         return "denied: no grant names the caller"
     return f"denied: nearest is '{decision.grant}', which fails at {decision.failed}"
+
+
+def _as_document(decision: Decision) -> dict[str, object]:
+    terms = decision.terms
+    document: dict[str, object] = {
+        "allowed": decision.allowed,
+        "grant": decision.grant or None,
+        "failed": decision.failed or None,
+    }
+    if terms is not None:
+        fields = asdict(terms)
+        document["terms"] = {"ttl_seconds": int(fields.pop("ttl").total_seconds()), **fields}
+    return document
 
 
 def _changes(old: PolicyFile, new: PolicyFile) -> "itertools.chain[str]":

@@ -1,7 +1,6 @@
 """How the commands reach a running broker: its HTTP API, as any caller, with a proof of identity from a file.
 
-Exit codes of every such command: 0 done, 1 the broker refused or the state forbids it (4xx), 2 wrong usage, 3 the broker or the upstream
-could not do it now (5xx, or no connection).
+A problem of the broker becomes an exit code (``exits.py``): 4xx is a refusal, 5xx and no connection are something to try again.
 """
 
 import functools
@@ -18,6 +17,8 @@ import urllib3
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
+from service.cli.exits import Exit
+
 Json = dict[str, Any]
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -25,18 +26,24 @@ Result = TypeVar("Result")
 # An issue may take as long as the upstream does; the broker bounds that itself.
 _TIMEOUT = urllib3.Timeout(connect=5, read=330)
 _ENVIRONMENT = "B2B_BROKER_"
+# What the broker cannot say, because it does not know of this command line.
+_HINTS = {
+    401: "\n  prove who you are: --token-file, --key-file or --cert-file",
+    403: "\n  see what you may do: GET /v1/whoami, broker access explain",
+    423: "\n  see who locked it and why: broker locks",
+}
 
 
 class RefusedError(click.ClickException):
     """The broker refused, or the state forbids it."""
 
-    exit_code = 1
+    exit_code = Exit.REFUSED
 
 
 class UnavailableError(click.ClickException):
     """The broker or the upstream could not do it now."""
 
-    exit_code = 3
+    exit_code = Exit.UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +196,23 @@ def read_secret(path: str) -> str:
 
 def _pool(reach: Reach) -> HTTPConnectionPool:
     parts = urlsplit(reach.url)
+    if parts.path.strip("/") or parts.query or parts.username:
+        raise click.UsageError("--url is scheme, host and port, and nothing behind them")
     if parts.scheme == "http" and parts.hostname:
         return HTTPConnectionPool(parts.hostname, parts.port)
     if parts.scheme != "https" or not parts.hostname:
         raise click.UsageError("--url is http://… or https://… with a host")
-    context = ssl.create_default_context(cafile=reach.ca_file or None)
+    try:
+        context = ssl.create_default_context(cafile=reach.ca_file or None)
+    except OSError:
+        raise click.UsageError("--ca-file is not a file with certificates") from None
     if reach.cert_file:
-        context.load_cert_chain(reach.cert_file, reach.cert_key_file or None)
+        try:
+            context.load_cert_chain(reach.cert_file, reach.cert_key_file or None)
+        except OSError:
+            raise click.UsageError(
+                "--cert-file and --cert-key-file are not a certificate and the key to it"
+            ) from None
     return HTTPSConnectionPool(parts.hostname, parts.port, ssl_context=context)
 
 
@@ -218,5 +235,6 @@ def _raise_problem(status: int, problem: Json) -> NoReturn:
     text = (
         f"{problem.get('title')}{because}: {problem.get('detail')}{fields}"
         f"\n  status {status}, request {problem.get('request_id')}"
+        f"{_HINTS.get(status, '')}"
     )
     raise (RefusedError if status < 500 else UnavailableError)(text)  # noqa: PLR2004 — 5xx

@@ -5,6 +5,7 @@ from http.client import HTTPConnection, HTTPException
 
 import click
 
+from service.cli.parameters import examples
 from service.setting_forms import bind_address
 from service.settings import Settings
 
@@ -14,7 +15,7 @@ _OK = 200
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}  # noqa: S104 — read, not bound
 
 
-@click.command()
+@click.command(epilog=examples("broker healthcheck"))
 def healthcheck() -> None:
     """Ask the ops port of this machine's broker whether it is alive; exit 0 if it is, 1 if not.
 

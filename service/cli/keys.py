@@ -12,6 +12,7 @@ import click
 
 from service.adapters.keyring_dir import PLAIN, KeyWrapper
 from service.cli.api import Api, Json, RefusedError, UnavailableError, reaches_broker
+from service.cli.parameters import examples
 from service.cli.showing import as_json, show_one, show_rows
 from service.core.keyring import KEY_BYTES, KEY_ID, KeyringError
 
@@ -30,7 +31,7 @@ def keys() -> None:
     """
 
 
-@keys.command()
+@keys.command(epilog=examples("broker keys new ./keyring", "broker keys new ./keyring --id k2"))
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--id", "key_id", help="The key's id; default: today's date, such as k20261123.")
 @click.option(

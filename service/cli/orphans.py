@@ -3,7 +3,8 @@
 import click
 
 from service.cli.api import Api, Json, RefusedError, UnavailableError, reaches_broker
-from service.cli.showing import as_json, show_rows
+from service.cli.parameters import STORE_HASH, examples
+from service.cli.showing import as_json, progress, show_rows
 
 _COLUMNS = ("store_hash", "attempt", "token_name", "started_at", "alive")
 
@@ -17,18 +18,21 @@ def orphans() -> None:
     """
 
 
-@orphans.command(name="list")
-@click.argument("store_hash", required=False)
+@orphans.command(
+    name="list",
+    epilog=examples("broker orphans list", "broker orphans list abc123 --json"),
+)
+@click.argument("store_hash", type=STORE_HASH, required=False)
 @as_json
 @reaches_broker
 def list_orphans(api: Api, store_hash: str | None, *, in_json: bool) -> None:
-    """List them, of STORE_HASH or of every store with an open attempt. ALIVE is '-' where no token at hand can look it up."""
+    """List the orphans of STORE_HASH, or of every store with an open attempt. ALIVE is '-' where no token at hand can look it up."""
     if store_hash:
         show_rows(_rows(store_hash, _found(api, store_hash)), _COLUMNS, in_json=in_json)
         return
     rows: list[Json] = []
     failed = False
-    for name in _stores_with_attempts(api):
+    for name in progress(_stores_with_attempts(api), "looking for tokens"):
         try:
             rows += _rows(name, _found(api, name))
         except (RefusedError, UnavailableError) as error:
@@ -40,8 +44,14 @@ def list_orphans(api: Api, store_hash: str | None, *, in_json: bool) -> None:
         raise UnavailableError("not every store could be looked at")
 
 
-@orphans.command()
-@click.argument("store_hash")
+@orphans.command(
+    epilog=examples(
+        "broker orphans delete abc123",
+        "broker orphans delete abc123 --no-dry-run",
+        "broker orphans delete abc123 --no-dry-run --forget",
+    )
+)
+@click.argument("store_hash", type=STORE_HASH)
 @click.option(
     "--dry-run/--no-dry-run",
     default=True,

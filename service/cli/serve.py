@@ -7,10 +7,15 @@ import structlog
 
 from service.adapters.counting_folder import counting_folder
 from service.adapters.host import HostError, writable_folder
+from service.cli.parameters import examples
 from service.settings import Settings, SettingsError, load_settings
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "BROKER_REDIS_URL=rediss://redis.internal:6379/0 BROKER_REDIS_PASSWORD_FILE=/run/secrets/redis broker serve"
+    )
+)
 def serve() -> None:
     """Serve the API and the ops port until told to stop.
 

@@ -1,13 +1,22 @@
 """How the commands show what they found: a table for people, or JSON for machines."""
 
 import json
-from collections.abc import Sequence
-from typing import Any
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 import click
 
 as_json = click.option("--json", "in_json", is_flag=True, help="Show JSON instead of a table.")
 _NOTHING = "-"
+Item = TypeVar("Item")
+
+
+def progress(items: Sequence[Item], label: str) -> Iterator[Item]:
+    """Yield items while a bar on standard error shows how far it is; without a terminal there is no bar."""
+    bar = click.progressbar(items, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
+    with bar as shown:
+        yield from shown
 
 
 def show_rows(rows: Sequence[dict[str, Any]], columns: Sequence[str], *, in_json: bool) -> None:

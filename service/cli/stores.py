@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from service.cli.api import Api, Json, reaches_broker, read_secret
+from service.cli.parameters import STORE_HASH, examples
 from service.cli.showing import as_json, show_one, show_rows
 
 _COLUMNS = (
@@ -16,6 +17,7 @@ _COLUMNS = (
     "deprecated",
     "live_references",
     "last_used_at",
+    "locked",
 )
 _email = click.option("--email", help="The administrator's; default: asked for.")
 _password_file = click.option("--password-file", help="File with the password; default: asked for.")
@@ -30,8 +32,14 @@ def stores() -> None:
     """Register stores, and look after their tokens."""
 
 
-@stores.command()
-@click.argument("store_hash")
+@stores.command(
+    epilog=examples(
+        "broker stores put abc123 --email owner@shop.example",
+        "broker stores put abc123 --email owner@shop.example --password-file /run/secrets/password --retain",
+        "broker stores put abc123 --access-token-file /run/secrets/access-token",
+    )
+)
+@click.argument("store_hash", type=STORE_HASH)
 @_email
 @_password_file
 @_access_token_file
@@ -57,7 +65,9 @@ def put(  # noqa: PLR0913 — one parameter for each option
     show_one(api.ask("PUT", f"/v1/stores/{store_hash}", body), in_json=in_json)
 
 
-@stores.command(name="list")
+@stores.command(
+    name="list", epilog=examples("broker stores list", "broker stores list --deprecated")
+)
 @click.option(
     "--deprecated/--not-deprecated",
     default=None,
@@ -68,11 +78,16 @@ def put(  # noqa: PLR0913 — one parameter for each option
 def list_stores(api: Api, *, deprecated: bool | None, in_json: bool) -> None:
     """List the stores that you may see."""
     query = None if deprecated is None else {"deprecated": str(deprecated).lower()}
-    show_rows(list(api.pages("/v1/stores", "stores", query)), _COLUMNS, in_json=in_json)
+    found = list(api.pages("/v1/stores", "stores", query))
+    if not in_json:
+        found = [{**store, "locked": store["lock"] is not None} for store in found]
+    show_rows(found, _COLUMNS, in_json=in_json)
 
 
-@stores.command()
-@click.argument("store_hash")
+@stores.command(
+    epilog=examples("broker stores show abc123", "broker stores show abc123 --json | jq -r .status")
+)
+@click.argument("store_hash", type=STORE_HASH)
 @as_json
 @reaches_broker
 def show(api: Api, store_hash: str, *, in_json: bool) -> None:
@@ -80,8 +95,10 @@ def show(api: Api, store_hash: str, *, in_json: bool) -> None:
     show_one(api.ask("GET", f"/v1/stores/{store_hash}"), in_json=in_json)
 
 
-@stores.command()
-@click.argument("store_hash")
+@stores.command(
+    epilog=examples("broker stores rotate abc123", "broker stores rotate abc123 --new-credential")
+)
+@click.argument("store_hash", type=STORE_HASH)
 @click.option(
     "--new-credential",
     is_flag=True,
@@ -109,8 +126,8 @@ def rotate(  # noqa: PLR0913 — one parameter for each option
     show_one(api.ask("POST", f"/v1/stores/{store_hash}/rotate", body), in_json=in_json)
 
 
-@stores.command()
-@click.argument("store_hash")
+@stores.command(epilog=examples("broker stores rollback abc123"))
+@click.argument("store_hash", type=STORE_HASH)
 @as_json
 @reaches_broker
 def rollback(api: Api, store_hash: str, *, in_json: bool) -> None:
@@ -118,8 +135,10 @@ def rollback(api: Api, store_hash: str, *, in_json: bool) -> None:
     show_one(api.ask("POST", f"/v1/stores/{store_hash}/rollback"), in_json=in_json)
 
 
-@stores.command()
-@click.argument("store_hash")
+@stores.command(
+    epilog=examples("broker stores migrate abc123 --access-token-file /run/secrets/access-token")
+)
+@click.argument("store_hash", type=STORE_HASH)
 @click.option(
     "--access-token-file",
     help="File with the token of a BigCommerce API account; default: asked for.",
@@ -136,16 +155,20 @@ def migrate(api: Api, store_hash: str, access_token_file: str | None, *, in_json
     show_one(api.ask("PUT", f"/v1/stores/{store_hash}", {"credential": token}), in_json=in_json)
 
 
-@stores.command()
-@click.argument("store_hash")
-@click.confirmation_option(
-    prompt="Revoke its references, delete its token upstream, and forget the store?"
-)
+@stores.command(epilog=examples("broker stores remove abc123", "broker stores remove abc123 --yes"))
+@click.argument("store_hash", type=STORE_HASH)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
 @reaches_broker
-def remove(api: Api, store_hash: str) -> None:
-    """Remove STORE_HASH: its references, its token upstream, its record."""
+def remove(api: Api, store_hash: str, *, yes: bool, in_json: bool) -> None:
+    """Remove STORE_HASH: its references, its token upstream, its record. A lock on it stays."""
+    if not yes:
+        click.confirm(
+            f"Revoke the references of {store_hash}, delete its token upstream, and forget it?",
+            abort=True,
+        )
     api.ask("DELETE", f"/v1/stores/{store_hash}")
-    click.echo(f"{store_hash} is removed")
+    show_one({"store_hash": store_hash, "removed": True}, in_json=in_json)
 
 
 def _credential(

@@ -73,6 +73,10 @@ class StoreNotActiveError(BrokerError):
     """The store has no token that could be used; ``reason`` is its status."""
 
 
+class StoreLockedError(BrokerError):
+    """An operator has locked the store, or all of them; ``reason`` says which."""
+
+
 class CredentialRefusedError(BrokerError):
     """The upstream refused the credential itself; it is not sent again until it changes."""
 

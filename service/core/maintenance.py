@@ -9,6 +9,8 @@ changes. Looking does, in this order:
  2. delete upstream what was retired, and what abandoned attempts left;
  3. get a token, if the store has none or one that expires soon, and a credential is at hand.
 
+A store that is locked is left as it is, and looked at again later.
+
 Source: DESIGN §5.
 """
 
@@ -30,6 +32,7 @@ from service.core.errors import (
 from service.core.gate import About, Call, Gate
 from service.core.keyring import Keyring
 from service.core.lifecycle import shown
+from service.core.lock import lock_of
 from service.core.login_pause import is_paused
 from service.core.policy import Policy
 from service.core.ports import (
@@ -144,6 +147,8 @@ class Maintenance:
     def _look_after(self, keyring: Keyring, store_hash: str) -> datetime | None:
         """Return when the store has to be looked at again; None for not at all."""
         seen = self._reader.seen(keyring, store_hash)
+        if lock_of(seen.view) is not None:
+            return self._clock() + AGAIN
         if seen.view.lease_left is not None:
             return self._clock() + seen.view.lease_left
         if seen.line is None and store_hash not in self._mounted.versions():

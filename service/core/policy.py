@@ -23,6 +23,7 @@ Access = Literal["proxy", "redeem"]
 ACTIONS = (
     "store.write",
     "store.read",
+    "store.lock",
     "reference.mint",
     "reference.redeem",
     "reference.read",

@@ -110,6 +110,9 @@ class Observer(Protocol):
     def references_counted(self, live: int) -> None:
         """How many references are live."""
 
+    def locks_counted(self, *, everything: bool, stores: int) -> None:
+        """Whether all stores are locked, and how many are by themselves."""
+
 
 # --- stores
 
@@ -140,6 +143,8 @@ class StoreView:
         last_used_at: To the minute; None if never.
         live_references: How many references are neither expired, used up nor revoked. References that a revocation by caller ended
             are counted until they expire.
+        store_lock: The note of the lock that is on the store; None if none is.
+        all_lock: The note of the lock that is on all stores.
     """
 
     line: bytes | None
@@ -147,6 +152,8 @@ class StoreView:
     attempts: tuple[Attempt, ...]
     last_used_at: datetime | None
     live_references: int
+    store_lock: bytes | None = None
+    all_lock: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +227,9 @@ class StoreTable(Protocol):
 
         Returns:
             The fence, or None if another is issuing or the record has changed.
+
+        Raises:
+            StoreLockedError: The store is locked; nothing was written.
         """
 
     def settle(
@@ -250,6 +260,42 @@ class StoreTable(Protocol):
 
     def remove(self, store_hash: str, seen: bytes) -> bool:
         """Remove the record if it is still ``seen``, and make every attempt under way stale. Unsettled intents stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockNotes:
+    """The notes of all locks.
+
+    Attributes:
+        on_all: Of the lock on all stores; None if it is off.
+        stores: Store hash → note.
+    """
+
+    on_all: bytes | None
+    stores: Mapping[str, bytes]
+
+
+class LockTable(Protocol):
+    """The locks in Redis. Every method raises ``StorageError`` when Redis is away or refuses.
+
+    A lock holds from the moment at which the method returns, on every replica: the step that mints, uses or begins an issue reads it.
+    Locks are never removed by themselves, nor with the store.
+    """
+
+    def lock(self, store_hash: str, note: bytes) -> bytes | None:
+        """Lock a store, and return the note in force, an earlier one if it was locked; None if there is no such store."""
+
+    def unlock(self, store_hash: str) -> None:
+        """Take the lock off a store."""
+
+    def lock_all(self, note: bytes) -> bytes:
+        """Lock all stores, and return the note in force. An error may leave some locked; asking again completes it."""
+
+    def unlock_all(self) -> None:
+        """Take the lock off all; those of single stores stay."""
+
+    def read(self) -> LockNotes:
+        """Return every lock. One that is on a part of all stores, because it failed half-way, counts as on all."""
 
 
 class MaintenanceTable(Protocol):
@@ -310,6 +356,8 @@ Verdict = Literal[
     "wrong_caller",
     "wrong_access",
     "store_forbidden",
+    "store_locked",
+    "all_locked",
     "store_unknown",
     "store_not_active",
     "budget",
@@ -362,7 +410,7 @@ class ReferenceTable(Protocol):
         """Store a reference if its store is active.
 
         Returns:
-            ``ok``, ``store_unknown``, or the store's stored status.
+            ``ok``, ``store_unknown``, ``store_locked``, ``all_locked``, or the store's stored status.
         """
 
     def use(

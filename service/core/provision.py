@@ -33,6 +33,7 @@ from service.core.errors import (
 from service.core.issuing import Issue, Issuer, Order
 from service.core.keyring import Keyring
 from service.core.lifecycle import Event, after
+from service.core.lock import refuse_locked
 from service.core.ports import MaintenanceTable, MountedCredentials, StoreTable, Upstream
 from service.core.records import Refusal, StoredToken, StoreRecord, open_token
 from service.core.store_reader import Seen, StoreReader
@@ -97,6 +98,7 @@ class Provision:
         """Make a store active with a credential, and tell whether it is new.
 
         Raises:
+            StoreLockedError: The store is locked.
             CredentialRefusedError: The upstream refused the credential, now or before.
             StoreNotActiveError: The store is quarantined.
             StoreBusyError: Somebody else is still issuing.
@@ -141,7 +143,7 @@ class Provision:
         Raises:
             StoreUnknownError: No such store.
             CredentialNeededError: None given, and none at hand.
-            CredentialRefusedError, StoreNotActiveError, StoreBusyError, UpstreamError: As ``put``.
+            StoreLockedError, CredentialRefusedError, StoreNotActiveError, StoreBusyError, UpstreamError: As ``put``.
         """
         first = self._known(keyring, store_hash)
 
@@ -172,11 +174,13 @@ class Provision:
 
         Raises:
             StoreUnknownError: No such store.
+            StoreLockedError: The store is locked.
             StoreNotActiveError: ``no_previous`` or ``previous_rejected``: there is nothing to go back to.
             StoreBusyError: The store changed meanwhile.
             UpstreamError: The upstream does not say whether it works.
         """
         seen = self._known(keyring, store_hash)
+        refuse_locked(seen.view)
         record = seen.record
         previous = record.previous
         if previous is None:
@@ -251,6 +255,7 @@ class Provision:
         asked = False
         for _ in range(self._times.patience // _POLL):
             seen = self._reader.seen(keyring, store_hash)
+            refuse_locked(seen.view)
             order = wanted(seen)
             if order is None:
                 return False

@@ -21,6 +21,7 @@ from service.core.budget import Said
 from service.core.clock import Clock
 from service.core.errors import (
     AccessorUnknownError,
+    BrokerError,
     ForbiddenError,
     IntegrityError,
     RateLimitedError,
@@ -34,6 +35,7 @@ from service.core.gate import About, Call, Gate
 from service.core.grant import Grant, MaxRate, signed_grant, uses_field, verified_reference
 from service.core.keyring import Keyring
 from service.core.lifecycle import StoredStatus
+from service.core.lock import LOCKED, locked_error
 from service.core.policy import ANY_STORE, Access, MintAsk, MintTerms
 from service.core.ports import KeyringSource, Minted, Observer, ReferenceTable, Taken
 from service.core.records import ActiveToken, active_token, token_headers
@@ -41,7 +43,7 @@ from service.core.reference import Accessor, accessor_of, new_reference, parse_a
 from service.core.secret import Secret
 from service.core.token_cache import TokenCache
 
-_MINT_OUTCOMES = {"ok", "store_unknown", *get_args(StoredStatus)}
+_MINT_OUTCOMES = {"ok", "store_unknown", *LOCKED, *get_args(StoredStatus)}
 # Verdicts that only somebody other than the rightful holder causes.
 _SUSPICIOUS = {"wrong_caller", "used_up", "altered"}
 _BUDGET_TEXTS = {
@@ -122,6 +124,7 @@ class References:
         Raises:
             ForbiddenError: No single grant allows all of what is asked.
             StoreUnknownError, StoreNotActiveError: There is nothing to refer to.
+            StoreLockedError: The store is locked.
         """
         about = About("reference.mint", store_hash)
         decision = self._gate.authorise(call, about, ask)  # 2
@@ -174,6 +177,7 @@ class References:
             ForbiddenError: Policy does not let the caller redeem.
             ScopeError: The request is outside the reference's request scope.
             StoreNotActiveError: The store has no usable token.
+            StoreLockedError: The store is locked.
             RateLimitedError: The minute's requests to the upstream are spent, or this caller's part of them.
         """
         action = "reference.redeem" if access == "redeem" else "reference.use"
@@ -380,9 +384,7 @@ class References:
             raise StoreNotActiveError("The store is quarantined.", reason="quarantined") from None
         return Use(accessor, grant, token, taken.allowance, taken.nearest)
 
-    def _refusal(
-        self, call: Call, about: About, taken: Taken
-    ) -> ReferenceInvalidError | ForbiddenError | StoreNotActiveError | RateLimitedError:
+    def _refusal(self, call: Call, about: About, taken: Taken) -> BrokerError:
         self._refuse(call, about, taken.verdict)
         if taken.verdict in _SUSPICIOUS:
             self._observer.security_event(taken.verdict)
@@ -394,6 +396,8 @@ class References:
                 retry_after=taken.allowance.wait if taken.allowance else None,
                 allowance=taken.allowance,
             )
+        if taken.verdict in LOCKED:
+            return locked_error(taken.verdict)
         if taken.verdict == "store_forbidden":
             return ForbiddenError("Policy does not allow this.", reason="stores")
         if taken.verdict == "store_not_active":
@@ -456,7 +460,9 @@ def _grant(store_hash: str, minted_by: str, terms: MintTerms, under: str, now: d
     )
 
 
-def _store_error(outcome: str) -> StoreUnknownError | StoreNotActiveError:
+def _store_error(outcome: str) -> BrokerError:
+    if outcome in LOCKED:
+        return locked_error(outcome)
     if outcome == "store_unknown":
         return StoreUnknownError("No such store.")
     return StoreNotActiveError("The store has no usable token.", reason=outcome)

@@ -24,6 +24,7 @@ from service.core.errors import (
 )
 from service.core.gate import About, Call, Gate
 from service.core.keyring import Keyring
+from service.core.lock import refuse_locked
 from service.core.ports import KeyringSource, MaintenanceTable, Observer, Upstream
 from service.core.provision import Provision
 from service.core.records import (
@@ -85,9 +86,11 @@ class Repair:
         Raises:
             TokenRejectedError: It is dead. With ``retry_after``, somebody is replacing it; without, an operator has to.
             StoreNotActiveError: The store is not active any more.
+            StoreLockedError: It was locked meanwhile.
         """
         keyring = self._keyring()
         seen = self._reader.seen(keyring, store_hash)
+        refuse_locked(seen.view)
         if seen.record.status != "active":
             # It may be being removed, which a request that was on its way must not undo.
             raise StoreNotActiveError("The store has no usable token.", reason=seen.record.status)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from service.core.keyring import Keyring
 from service.core.lifecycle import Status, shown
+from service.core.lock import Lock, lock_of
 from service.core.orphans import read_intent
 from service.core.ports import StoreView
 from service.core.records import StoredToken, StoreRecord, TokenStyle
@@ -58,6 +59,7 @@ class StoreDocument:
     live_references: int
     previous: PreviousToken | None
     attempts: tuple[OpenAttempt, ...]
+    lock: Lock | None
 
 
 def store_document(
@@ -80,6 +82,7 @@ def store_document(
         live_references=view.live_references,
         previous=_previous(record.previous, record.previous_until),
         attempts=tuple(_attempts(keyring, instance, record.store_hash, view)),
+        lock=lock_of(view),
     )
 
 

@@ -14,7 +14,18 @@ from flask import Flask
 from werkzeug import Request, Response
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from service.web import audit, docs, identity, keys, openapi, policy, proxy, references, stores
+from service.web import (
+    audit,
+    docs,
+    identity,
+    keys,
+    locks,
+    openapi,
+    policy,
+    proxy,
+    references,
+    stores,
+)
 from service.web.door import NO_ROUTE, Door
 from service.web.operations import Edge, Operation
 from service.web.visit import Visit
@@ -23,6 +34,7 @@ __all__ = ["OPERATIONS", "Edge", "create_app"]
 
 OPERATIONS = (
     *stores.OPERATIONS,
+    *locks.OPERATIONS,
     *references.OPERATIONS,
     *keys.OPERATIONS,
     *identity.OPERATIONS,

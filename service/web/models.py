@@ -65,6 +65,12 @@ def _printable(text: SecretStr) -> SecretStr:
     return text
 
 
+def _one_line(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise ValueError("one line of text")
+    return text
+
+
 Text = Annotated[SecretStr, Field(min_length=1, max_length=1024), AfterValidator(_printable)]
 Limit = Annotated[int, BeforeValidator(_checked_number), Field(ge=1, le=200)]
 Flag = Annotated[bool, BeforeValidator(_checked_flag)]
@@ -180,6 +186,41 @@ class OrphansQuery(Query):
     ] = False
 
 
+class LockStores(Body):
+    """Why; for those who find it locked."""
+
+    reason: Annotated[str, Field(max_length=200, examples=["INC-42"]), AfterValidator(_one_line)]
+
+
+class LockNote(Document):
+    """A lock that is on. Who and why are as stored: the audit trail is what proves them."""
+
+    scope: Literal["store", "all"]
+    by: Annotated[str, Field(description="Empty: the note cannot be read; locked all the same.")]
+    reason: str
+    since: Time | None
+
+
+class LockDocument(Document):
+    """What is locked, or is not any more."""
+
+    store_hash: Annotated[str, Field(description="`*`: all stores.")]
+    lock: LockNote | None
+
+
+class StoreLockNote(LockNote):
+    """The lock of one store."""
+
+    store_hash: StoreHash
+
+
+class LocksDocument(Document):
+    """Every lock that the caller may see."""
+
+    on_all: LockNote | None
+    stores: Annotated[list[StoreLockNote], Field(description="Also of stores that are gone.")]
+
+
 class StoreDocument(Document):
     """A store; never a secret."""
 
@@ -199,6 +240,9 @@ class StoreDocument(Document):
     previous: PreviousTokenDocument | None
     attempts: Annotated[
         list[AttemptDocument], Field(description="Attempts whose outcome is not known.")
+    ]
+    lock: Annotated[
+        LockNote | None, Field(description="Nobody can use it until this is taken off.")
     ]
 
 

@@ -166,7 +166,9 @@ def _proxy() -> Json:
         ],
         "responses": {
             "default": {"description": "The upstream's answer."},
-            **{str(s): _problem(s) for s in (400, 401, 403, 409, 410, 429, 500, 502, 503, 504)},
+            **{
+                str(s): _problem(s) for s in (400, 401, 403, 409, 410, 423, 429, 500, 502, 503, 504)
+            },
         },
     }
     methods = ("get", "head", "post", "put", "patch", "delete")

@@ -11,6 +11,7 @@ from service.core.audit_keeping import HeadReader
 from service.core.explaining import Explaining
 from service.core.gate import Call, Gate
 from service.core.keys import Keys
+from service.core.locks import Locks
 from service.core.ports import AccessSource, KeyringSource
 from service.core.proxy import Proxy
 from service.core.references import References
@@ -30,6 +31,7 @@ class Edge:
         keyring: Asked before anything else, so that a locked broker says so to everybody.
         gate: Records who could not prove who they are.
         stores: Use cases.
+        locks: Use cases.
         references: Use cases.
         keys: Use cases.
         proxy: The use case.
@@ -46,6 +48,7 @@ class Edge:
     keyring: KeyringSource
     gate: Gate
     stores: Stores
+    locks: Locks
     references: References
     keys: Keys
     proxy: Proxy

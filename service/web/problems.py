@@ -53,6 +53,7 @@ PROBLEMS: dict[type[BrokerError], Problem] = {
     errors.KeyUnknownError: Problem("key_unknown", 404, "Unknown key"),
     errors.KeyInUseError: Problem("key_in_use", 409, "Key in use"),
     errors.StoreNotActiveError: Problem("store_not_active", 409, "Store not active"),
+    errors.StoreLockedError: Problem("store_locked", 423, "Store locked"),
     errors.CredentialNeededError: Problem("credential_needed", 409, "Credential needed"),
     errors.CredentialRefusedError: Problem("credential_refused", 409, "Credential refused"),
     errors.ReferenceInvalidError: Problem("reference_invalid", 410, "Reference not valid"),
@@ -130,7 +131,11 @@ def answer_broker_error(visit: Visit, error: BrokerError) -> Response:
     visit.reason = error.reason
     extra: dict[str, object] = {}
     if isinstance(
-        error, errors.StoreNotActiveError | errors.CredentialRefusedError | errors.KeyInUseError
+        error,
+        errors.StoreNotActiveError
+        | errors.StoreLockedError
+        | errors.CredentialRefusedError
+        | errors.KeyInUseError,
     ):
         # What an operator needs to act on: a status or one of the fixed reasons.
         extra["reason"] = error.reason

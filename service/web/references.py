@@ -146,7 +146,7 @@ OPERATIONS = (
         run=_mint,
         body=MintReference,
         answers={201: MintedReferenceDocument},
-        problems=(404, 409),
+        problems=(404, 409, 423),
     ),
     Operation(
         method="POST",
@@ -157,7 +157,7 @@ OPERATIONS = (
         run=_redeem,
         body=ReferenceOnly,
         answers={200: RedeemedDocument},
-        problems=(409, 410),
+        problems=(409, 410, 423),
     ),
     Operation(
         method="POST",

@@ -26,7 +26,7 @@ _STORE_HASH = re.compile(STORE_HASH, re.ASCII)
 
 
 def _put(asked: Asked) -> Answered:
-    store_hash = _store_hash(asked)
+    store_hash = store_hash_of(asked)
     body = read_body(asked.request, PutStore)
     with asked.edge.crowd.place(store_hash):
         document, created = asked.edge.stores.put(
@@ -36,7 +36,7 @@ def _put(asked: Asked) -> Answered:
 
 
 def _get(asked: Asked) -> Answered:
-    return Answered(200, _shown(asked.edge.stores.get(asked.call, _store_hash(asked))))
+    return Answered(200, _shown(asked.edge.stores.get(asked.call, store_hash_of(asked))))
 
 
 def _list(asked: Asked) -> Answered:
@@ -48,7 +48,7 @@ def _list(asked: Asked) -> Answered:
 
 
 def _rotate(asked: Asked) -> Answered:
-    store_hash = _store_hash(asked)
+    store_hash = store_hash_of(asked)
     body = read_optional_body(asked.request, RotateStore)
     given = None if body.credential is None else _credential(body.credential)
     with asked.edge.crowd.place(store_hash):
@@ -56,27 +56,32 @@ def _rotate(asked: Asked) -> Answered:
 
 
 def _roll_back(asked: Asked) -> Answered:
-    return Answered(200, _shown(asked.edge.stores.roll_back(asked.call, _store_hash(asked))))
+    return Answered(200, _shown(asked.edge.stores.roll_back(asked.call, store_hash_of(asked))))
 
 
 def _orphans(asked: Asked) -> Answered:
-    found = asked.edge.stores.orphans(asked.call, _store_hash(asked))
+    found = asked.edge.stores.orphans(asked.call, store_hash_of(asked))
     return Answered(200, OrphansDocument.model_validate(asdict(found)))
 
 
 def _delete_orphans(asked: Asked) -> Answered:
-    store_hash = _store_hash(asked)
+    store_hash = store_hash_of(asked)
     query = read_query(asked.request, OrphansQuery)
     found = asked.edge.stores.delete_orphans(asked.call, store_hash, forget=query.forget)
     return Answered(200, OrphansDocument.model_validate(asdict(found)))
 
 
 def _delete(asked: Asked) -> Answered:
-    asked.edge.stores.remove(asked.call, _store_hash(asked))
+    asked.edge.stores.remove(asked.call, store_hash_of(asked))
     return Answered(204)
 
 
-def _store_hash(asked: Asked) -> str:
+def store_hash_of(asked: Asked) -> str:
+    """Return the store that the path names.
+
+    Raises:
+        WrongFieldsError: It names none.
+    """
     store_hash = asked.path["store_hash"]
     if not _STORE_HASH.fullmatch(store_hash):
         rule = "4 to 20 lower-case letters and digits"
@@ -106,7 +111,7 @@ OPERATIONS = (
         run=_put,
         body=PutStore,
         answers={201: StoreDocument, 200: StoreDocument},
-        problems=(409, 429, 502, 504),
+        problems=(409, 423, 429, 502, 504),
     ),
     Operation(
         method="GET",
@@ -137,7 +142,7 @@ OPERATIONS = (
         run=_rotate,
         body=RotateStore,
         answers={200: StoreDocument},
-        problems=(404, 409, 502, 504),
+        problems=(404, 409, 423, 502, 504),
         body_required=False,
     ),
     Operation(
@@ -148,7 +153,7 @@ OPERATIONS = (
         summary="Make a store's previous token the active one again.",
         run=_roll_back,
         answers={200: StoreDocument},
-        problems=(404, 409, 502, 504),
+        problems=(404, 409, 423, 502, 504),
     ),
     Operation(
         method="GET",

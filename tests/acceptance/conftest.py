@@ -1,10 +1,13 @@
 """The whole stack as real processes, one for the session, and a client to it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
 from sandbox.demo.stack import Stack, running_stack
+from service.cli import main
 from tests.support.http import Client
 from tests.support.service import Service
 
@@ -27,3 +30,16 @@ def service(stack: Stack) -> Iterator[Service]:
     running.reset_upstream()
     yield running
     client.close()
+
+
+@pytest.fixture
+def broker(service: Service, tmp_path: Path) -> Callable[..., Result]:
+    """Run a command as the operator."""
+    token = tmp_path / "token"
+    token.write_text(service.operator, "utf-8")
+    reach = {"B2B_BROKER_URL": service.stack.url, "B2B_BROKER_TOKEN_FILE": str(token)}
+
+    def run(*arguments: str, typed: str = "", **environment: str) -> Result:
+        return CliRunner().invoke(main, arguments, input=typed, env=reach | environment)
+
+    return run

@@ -5,28 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from sandbox.demo.processes import free_port
-from service.cli import main
 from tests.support.service import Service
 
 PASSWORD = "right password"
 
 Broker = Callable[..., Result]
-
-
-@pytest.fixture
-def broker(service: Service, tmp_path: Path) -> Broker:
-    """Run a command as the operator."""
-    token = tmp_path / "token"
-    token.write_text(service.operator, "utf-8")
-    reach = {"B2B_BROKER_URL": service.stack.url, "B2B_BROKER_TOKEN_FILE": str(token)}
-
-    def run(*arguments: str, typed: str = "", **environment: str) -> Result:
-        return CliRunner().invoke(main, arguments, input=typed, env=reach | environment)
-
-    return run
 
 
 def _secret(folder: Path, content: str) -> str:

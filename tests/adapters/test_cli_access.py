@@ -155,3 +155,25 @@ def test_the_exported_schema_accepts_what_the_broker_accepts(file: Path, tmp_pat
         jsonschema.validate(document, schema)
 
     assert broker("schema").output == output.read_text("utf-8")
+
+
+def test_machines_read_json(file: Path) -> None:
+    """The same as people, with the same exit codes."""
+    other = changed(file, "[reference.redeem]", "[store.read]")
+    who = ["--caller", "k8s:commerce/order-sync", "--action", "reference.mint"]
+    audience = ["--audience", "k8s:commerce/order-worker"]
+
+    checked = broker("check", file, "--json")
+    tested = broker("test", file, "--json")
+    allowed = broker("explain", file, *who, *audience, "--json")
+    denied = broker("explain", file, *who, "--json")
+    differs = broker("diff", file, other, "--json")
+
+    results = [checked, tested, allowed, denied, differs]
+    assert [result.exit_code for result in results] == [0, 0, 0, 1, 1]
+    documents = [json.loads(result.stdout) for result in results]
+    assert documents[0] == {"grants": 3, "tests": 3}
+    assert [test["passed"] for test in documents[1]] == [True] * 3
+    assert documents[2]["terms"]["ttl_seconds"] == 300
+    assert (documents[3]["allowed"], documents[3]["failed"]) == (False, "limits.audiences")
+    assert {change.split()[1] for change in documents[4]} == {"reference.redeem", "store.read"}

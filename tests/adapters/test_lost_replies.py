@@ -8,6 +8,7 @@ import pytest
 
 from sandbox.demo.processes import wait_until
 from service.adapters.redis_link import RedisLink
+from service.adapters.redis_locks import RedisLocks
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.errors import StorageError
@@ -219,3 +220,16 @@ def test_a_black_hole_ends_by_itself(proxy: FaultProxy, link: RedisLink) -> None
 
     proxy.heal()
     wait_until("the link works again", lambda: _answers(link), 2)
+
+
+def test_a_lock_is_on_and_its_own_note_is_in_force(
+    lose: Callable[[int], None], proxy: FaultProxy, link: RedisLink, real_link: RedisLink
+) -> None:
+    """Whoever locked is not told that somebody else had."""
+    store(RedisStores(link))
+
+    lose(1)
+    note = RedisLocks(link).lock(STORE, b"note")
+
+    assert (proxy.lost, note) == (1, b"note")
+    assert RedisLocks(real_link).read().stores == {STORE: b"note"}

@@ -34,6 +34,7 @@ def _everything() -> Metrics:
     metrics.reference("mint", "ok")
     metrics.references_counted(3)
     metrics.stores_counted({("active", "auth_token"): 1})
+    metrics.locks_counted(everything=False, stores=0)
     metrics.store_issued("issued")
     metrics.issuing_paused(paused=False)
     metrics.upstream_call("issue", "ok", 0.3)

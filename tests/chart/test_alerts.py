@@ -143,6 +143,7 @@ _HEALTHY = [
     (f"b2b_broker_storage_wiped{{{_OURS}}}", "0+0x60"),
     (f"b2b_broker_access_file_refused{{{_OURS}}}", "0+0x60"),
     (f"b2b_broker_issuing_paused{{{_OURS}}}", "0+0x60"),
+    (f'b2b_broker_locks{{{_OURS},scope="all"}}', "0+0x60"),
     (f"b2b_broker_upstream_sunset_timestamp_seconds{{{_OURS}}}", "0+0x120"),
     (f'b2b_broker_stores{{{_OURS},status="active",style="auth_token"}}', "5+0x60"),
 ]
@@ -157,6 +158,7 @@ _TROUBLE = {
     "B2BBrokerStorageWiped": [(f"b2b_broker_storage_wiped{{{_OURS}}}", "1+0x60")],
     "B2BBrokerAccessFileRefused": [(f"b2b_broker_access_file_refused{{{_OURS}}}", "1+0x60")],
     "B2BBrokerIssuingPaused": [(f"b2b_broker_issuing_paused{{{_OURS}}}", "1+0x60")],
+    "B2BBrokerLocked": [(f'b2b_broker_locks{{{_OURS},scope="all"}}', "1+0x60")],
     "B2BBrokerStoreWithoutCredential": [
         (f'b2b_broker_stores{{{_OURS},status="needs_credential",style="none"}}', "1+0x60")
     ],

@@ -25,6 +25,7 @@ def test_the_actions_are_those_of_the_access_file() -> None:
     assert ACTIONS == (
         "store.write",
         "store.read",
+        "store.lock",
         "reference.mint",
         "reference.redeem",
         "reference.read",

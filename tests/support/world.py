@@ -13,6 +13,7 @@ from service.adapters.redis_connections import Process
 from service.adapters.redis_heads import RedisHeads
 from service.adapters.redis_keys import RedisKeys
 from service.adapters.redis_link import RedisLink
+from service.adapters.redis_locks import RedisLocks
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.adapters.redis_node import Node
 from service.adapters.redis_nodes import OneNode
@@ -27,6 +28,7 @@ from service.core.issuing import Issuer, Naming
 from service.core.key_agreement import KeyAgreement
 from service.core.keyring import Key, Keyring
 from service.core.keys import Keys
+from service.core.locks import Locks
 from service.core.login_pause import LoginPause
 from service.core.maintenance import Maintenance
 from service.core.policy import AccessGrant, Limits, Policy
@@ -109,6 +111,7 @@ class CountingObserver:
         self.shares: list[float] = []
         self.records: dict[str, int] = {}
         self.pending = False
+        self.locks: tuple[bool, int] | None = None
 
     def security_event(self, kind: str) -> None:
         """See ``Observer.security_event``."""
@@ -153,6 +156,10 @@ class CountingObserver:
     def primary_pending(self, *, pending: bool) -> None:
         """See ``KeyObserver.primary_pending``."""
         self.pending = pending
+
+    def locks_counted(self, *, everything: bool, stores: int) -> None:
+        """See ``Observer.locks_counted``."""
+        self.locks = everything, stores
 
 
 class FakeMounted:
@@ -232,6 +239,7 @@ class World:
             instance=INSTANCE,
             clock=self.clock,
         )
+        self.locks = Locks(self.gate, RedisLocks(self.link), self.observer, self.clock)
         self.repair = Repair(
             gate=self.gate,
             keyring=self.keyring,

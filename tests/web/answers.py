@@ -27,6 +27,7 @@ PROBLEMS = {
     "key_in_use": (409, "Key in use"),
     "accessor_unknown": (404, "Unknown accessor"),
     "method_not_allowed": (405, "Method not allowed"),
+    "store_locked": (423, "Store locked"),
     "store_not_active": (409, "Store not active"),
     "credential_refused": (409, "Credential refused"),
     "quarantined": (409, "Altered in storage"),

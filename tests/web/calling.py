@@ -39,6 +39,7 @@ class Api:
                 keyring=world.keyring,
                 gate=world.gate,
                 stores=world.stores,
+                locks=world.locks,
                 references=world.references,
                 keys=world.keys,
                 proxy=world.proxy,

@@ -37,6 +37,11 @@ RIGHTS = {
     "removeStore": {"operator": "all", "store_operator": "granted"},
     "listStores": {"operator": "all", "store_operator": "granted", "reader": "granted"},
     "getStore": {"operator": "all", "store_operator": "granted", "reader": "granted"},
+    "lockStore": {"operator": "all", "store_operator": "granted"},
+    "unlockStore": {"operator": "all", "store_operator": "granted"},
+    "lockAll": {"operator": "all"},
+    "unlockAll": {"operator": "all"},
+    "listLocks": {"operator": "all", "store_operator": "granted", "reader": "granted"},
     "mintReference": {"minter": "granted"},
     "redeemReference": {"worker": "granted"},
     "introspectReference": {"operator": "all", "store_operator": "granted", "reader": "granted"},
@@ -71,6 +76,7 @@ ON_KNOWN_STORES = {
     "listOrphans",
     "deleteOrphans",
     "removeStore",
+    "lockStore",
     "mintReference",
 }
 ON_KEYS = {"listKeys", "rewrapKeys", "showRewrap", "retireKey"}
@@ -78,6 +84,8 @@ ON_ALL_STORES = {
     "revokeReferences caller",
     "revokeReferences all",
     "listAuditHeads",
+    "lockAll",
+    "unlockAll",
     "whoami",
 } | ON_KEYS
 
@@ -181,6 +189,12 @@ def _list_stores(cell: Cell) -> str:
     return "allowed" if _granted(cell) and cell.relation not in UNKNOWN else "hidden"
 
 
+def _list_locks(cell: Cell) -> str:
+    if cell.identity not in RIGHTS[cell.operation]:
+        return "403"
+    return "allowed" if _granted(cell) and cell.relation in ("own", "other") else "hidden"
+
+
 _RULES = {
     "proxy": _proxy,
     "redeemReference": _redeem,
@@ -190,4 +204,5 @@ _RULES = {
     "revokeReference": _revoke,
     "revokeReferences": _revoke,
     "listStores": _list_stores,
+    "listLocks": _list_locks,
 }

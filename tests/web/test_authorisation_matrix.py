@@ -32,7 +32,14 @@ EVERYTHING = Policy(
     (AccessGrant("setup", ("test:*",), ("*",), ("store.*", "reference.*"), LIMITS),)
 )
 """For making what the cells ask about; never in force at the edge."""
-OF_OPERATORS = ("store.write", "store.read", "reference.read", "reference.revoke", "policy.read")
+OF_OPERATORS = (
+    "store.write",
+    "store.read",
+    "store.lock",
+    "reference.read",
+    "reference.revoke",
+    "policy.read",
+)
 OF_KIND = {
     "operator": (*OF_OPERATORS, "audit.read"),
     "store_operator": OF_OPERATORS,
@@ -110,10 +117,15 @@ class Matrix:
     def _prepare(self, operation: str, relation: str) -> None:
         """Bring the store into the state that the cell asks about."""
         setup, store = call("test:setup", EVERYTHING), STORES[relation]
+        self._world.locks.unlock_all(setup)
+        if relation != "all":
+            self._world.locks.unlock(setup, store)
         if relation in ("own", "other"):
             self._world.active(store)
             if operation == "rollBackStore":
                 self._world.stores.rotate(setup, store, SETUP_CREDENTIAL)
+            if operation == "listLocks":
+                self._world.locks.lock(setup, store, "INC-1")
             return
         known = self._world.stores_table.read([store], self._world.clock())[0].line is not None
         if known:
@@ -168,6 +180,8 @@ class Matrix:
         bodies: dict[str, dict[str, object]] = {
             "putStore": {"credential": CREDENTIAL},
             "rotateStore": {"credential": CREDENTIAL},
+            "lockStore": {"reason": "INC-1"},
+            "lockAll": {"reason": "INC-1"},
             "mintReference": {"store_hash": store, "audience": NAMES["worker"]},
             "explainPolicy": {
                 "caller": NAMES["worker"],
@@ -191,6 +205,9 @@ def _said(cell: Cell, answer: TestResponse) -> str:
         return "inactive"
     if cell.operation.startswith("revokeReference") and not answer.get_json()["revoked"]:
         return "not_live"
+    if cell.operation == "listLocks":
+        locked = [store["store_hash"] for store in answer.get_json()["stores"]]
+        return "allowed" if STORES[cell.relation] in locked else "hidden"
     if cell.operation == "listStores":
         shown = [store["store_hash"] for store in answer.get_json()["stores"]]
         return "allowed" if STORES[cell.relation] in shown else "hidden"

@@ -28,6 +28,7 @@ NAMES = {
     errors.AccessorUnknownError: "accessor_unknown",
     errors.KeyUnknownError: "key_unknown",
     errors.KeyInUseError: "key_in_use",
+    errors.StoreLockedError: "store_locked",
     errors.StoreNotActiveError: "store_not_active",
     errors.CredentialRefusedError: "credential_refused",
     errors.UpstreamRateLimitedError: "upstream_rate_limited",
@@ -45,7 +46,7 @@ NAMES = {
     errors.IntegrityError: "quarantined",
 }
 
-TELLS_REASON = {"store_not_active", "credential_refused", "key_in_use"}
+TELLS_REASON = {"store_not_active", "store_locked", "credential_refused", "key_in_use"}
 
 
 @pytest.mark.parametrize(("kind", "name"), NAMES.items(), ids=NAMES.values())

@@ -35,6 +35,7 @@ FIELDS = {
     "live_references",
     "previous",
     "attempts",
+    "lock",
 }
 ACCESS_TOKEN = "canary0access0token0abcdefghijk"
 WRONG = {"kind": "b2b_password", "email": EMAIL, "password": f"wrong-{CANARY}"}
@@ -62,6 +63,7 @@ def test_a_new_store_answers_201_with_its_document(api: Api) -> None:
         "live_references": 0,
         "previous": None,
         "attempts": [],
+        "lock": None,
     }
 
 

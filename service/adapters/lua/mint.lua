@@ -1,8 +1,10 @@
 -- Store a reference, if its store is active, with the epochs of this moment.
--- KEYS ref, store, epochs, refs   ARGV uses, signed grant, ttl ms, expires ms, minter, audience, member, now ms, store hash
--- Gives 'ok', 'store_unknown' or the store's status.
+-- KEYS ref, store, epochs, refs, locks   ARGV uses, signed grant, ttl ms, expires ms, minter, audience, member, now ms, store hash
+-- Gives 'ok', 'store_unknown', what locks it, or the store's status.
 local line = redis.call('GET', KEYS[2])
 if not line then return 'store_unknown' end
+local why = locked(KEYS[5], ARGV[9])
+if why then return why end
 local status = string.match(line, '^1 (%S+) ')
 if status ~= 'active' then return status or 'quarantined' end
 local epochs = redis.call('HMGET', KEYS[3], 'all', 's:' .. ARGV[9], 'c:' .. ARGV[5], 'c:' .. ARGV[6])

@@ -13,6 +13,8 @@ if verdict == 'used_up' and not repeated then return {verdict} end
 local allowed = false
 for i = 10, #ARGV do allowed = allowed or string.find(grant.store_hash, ARGV[i]) ~= nil end
 if not allowed then return {'store_forbidden'} end
+local why = locked(ARGV[1] .. 'locks', grant.store_hash)
+if why then return {why} end
 local line = redis.call('GET', ARGV[1] .. 'store:' .. grant.store_hash)
 if not line then return {'store_unknown'} end
 if string.sub(line, 1, 9) ~= '1 active ' then return {'store_not_active'} end

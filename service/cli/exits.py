@@ -1,0 +1,20 @@
+"""What the exit codes of every command mean. docs/cli.md shows the same; a test compares."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """An exit code."""
+
+    DONE = 0
+    REFUSED = 1
+    WRONG_USAGE = 2
+    UNAVAILABLE = 3
+
+
+MEANINGS = {
+    Exit.DONE: "done; of a check: nothing is wrong, it is allowed, nothing changes",
+    Exit.REFUSED: "refused by the broker, forbidden by the state, declined by you, or a check found something",
+    Exit.WRONG_USAGE: "the command line is wrong; nothing was sent",
+    Exit.UNAVAILABLE: "the broker, Redis or the upstream could not do it now: asking again may help",
+}
