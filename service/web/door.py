@@ -148,7 +148,8 @@ class Door:
         if response.is_streamed:
             response.response = SentBody(cast("Iterable[bytes]", response.response), log)
         else:
-            log(response.calculate_content_length() or 0, False)  # noqa: FBT003 — it goes as a whole
+            whole = 0 if request.method == "HEAD" else response.calculate_content_length()
+            log(whole or 0, False)  # noqa: FBT003 — it goes as a whole
 
 
 def _known_method(request: Request, route: str) -> str:

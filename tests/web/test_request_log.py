@@ -114,6 +114,17 @@ def test_the_line_names_the_store_that_was_decided_about(api: Api, logs: list[Ev
     ]
 
 
+@pytest.mark.parametrize("path", ["/openapi.json", "/nowhere"])
+def test_an_answer_without_its_body_has_no_bytes(
+    api: Api, logs: list[EventDict], path: str
+) -> None:
+    """HEAD is answered like GET, and nothing of the body goes."""
+    api.ask("GET", path)
+    api.ask("HEAD", path)
+
+    assert [line["bytes"] > 0 for line in logs] == [True, False]
+
+
 def test_the_line_of_a_streamed_answer_is_written_at_its_end(
     api: Api, logs: list[EventDict]
 ) -> None:
