@@ -104,12 +104,12 @@ class KeyAgreement:
         # Only now, so that a ring that is refused leaves no trace.
         for key_id in found.key_ids:
             if key_id not in known:
-                fresh = seal(found.only(key_id), _CHECK, self._context(key_id))
+                fresh = seal(found.only(key_id), _CHECK, self._context())
                 self._open_check(found, key_id, self._table.add_check(key_id, fresh))
 
     def _open_check(self, found: Keyring, key_id: str, check: bytes) -> None:
         try:
-            open_sealed(found.only(key_id), check, self._context(key_id))
+            open_sealed(found.only(key_id), check, self._context())
         except IntegrityError as error:
             raise KeyringError(
                 f"{key_id} does not open its key check ({error.reason}): it is not the key of this id that is in use here"
@@ -126,8 +126,9 @@ class KeyAgreement:
                 f"{_listed(needed)} is missing, and stored values need it: put it back, and take it away after 'broker keys retire'"
             )
 
-    def _context(self, key_id: str) -> Context:
-        return Context(self._instance, "keycheck", key_id, 0)
+    def _context(self) -> Context:
+        # The key's id is a part of every context.
+        return Context(self._instance, "keycheck", "", 0)
 
     # --- 3
 

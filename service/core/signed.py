@@ -59,10 +59,11 @@ def signed_with(signed: bytes) -> str:
     Raises:
         IntegrityError: ``malformed``.
     """
-    key_id = signed.partition(b" ")[0].decode("ascii", "replace")
-    if not KEY_ID.fullmatch(key_id):
+    key_id, *rest = signed.split(b" ", 2)
+    name = key_id.decode("ascii", "replace")
+    if len(rest) < 2 or not KEY_ID.fullmatch(name):  # noqa: PLR2004 — MAC and body
         raise IntegrityError("A stored value is not readable.", reason="malformed")
-    return key_id
+    return name
 
 
 def _mac(key: Key, place: Place, body: bytes) -> bytes:

@@ -15,7 +15,7 @@ from tests.chaos.arena import CONVERGED_WITHIN, Arena, running_arena
 from tests.chaos.crashing import ANY_STORE
 
 POINTS = ("swap.before", "swap.after", "note.before", "note.after", "announce.after")
-KILLS_OF_A_POINT = 200
+KILLS_OF_A_POINT = 40
 WHOLE_BROKER_EVERY = 7
 STORES = 4
 
@@ -110,9 +110,9 @@ def test_a_crash_at_any_point_of_a_rotation_loses_nothing(rotating: Rotating, po
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("point", POINTS)
-def test_two_hundred_crashes_at_a_point_of_a_rotation(rotating: Rotating, point: str) -> None:
+def test_forty_crashes_at_a_point_of_a_rotation(rotating: Rotating, point: str) -> None:
     """The same, again and again, back and forth between two keys."""
     for n in range(KILLS_OF_A_POINT):
         _die_and_go_on(rotating, point, "worker" if n % WHOLE_BROKER_EVERY else "all")

@@ -1,6 +1,6 @@
 """Everything that needs a key, under an old one; and what it says, with whatever ring."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -11,7 +11,7 @@ from service.core.grant import verified_reference
 from service.core.keyring import Keyring
 from service.core.orphans import Intent, read_intent, sign_intent
 from service.core.policy import AccessGrant, MintAsk, Policy
-from service.core.records import StoredToken, StoreRecord, decode_record, open_token
+from service.core.records import StoredToken, StoreRecord, decode_record, open_token, seal_token
 from service.core.records_by_key import count_by_key
 from service.core.rewrapping import Stored
 from service.core.secret import Secret
@@ -51,6 +51,7 @@ class Full:
         with pytest.raises(UpstreamTimeoutError):
             world.stores.rotate(KEEPER, STORE, None)
         world.upstream.after_issue = lambda: None
+        _retire_a_token(world)
         with pytest.raises(CredentialRefusedError):
             world.stores.put(KEEPER, REJECTED, WRONG, retain=False)
         intent = sign_intent(OLD, INSTANCE, GONE, ATTEMPT, Intent("a name", world.clock()))
@@ -94,6 +95,15 @@ class Full:
 def everything(world: World) -> list[Stored]:
     """Return all that is stored under keys."""
     return [found for page in world.key_table.scan() for found in page]
+
+
+def _retire_a_token(world: World) -> None:
+    """Have a token that is still to be deleted upstream, as after an outage."""
+    record = decode_record(OLD, INSTANCE, STORE, stored(world, store_key(STORE)))
+    sealed = seal_token(OLD, INSTANCE, STORE, 9, Secret("a retired token"))
+    token = StoredToken("auth_token", 9, "a name", sealed, world.clock())
+    line = replace(record, retired=(token,)).encode(OLD, INSTANCE)
+    world.redis.set(store_key(STORE), line)
 
 
 def _lose_the_answer() -> None:

@@ -227,6 +227,7 @@ def test_a_replica_that_lacks_the_key_that_seals_does_not_start(
     with pytest.raises(KeyringError, match="another replica seals with k2"):
         starting.admit(K1, None)
 
+    assert "replica-b" not in world.key_table.announcements()
     assert _primary(starting.admit(K1_K2, None)) in ("k1", "k2")
 
 

@@ -3,10 +3,12 @@
 Source: security.md §3.3 F45k.
 """
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import pytest
 
+from service.adapters.redis_keys import RedisKeys
 from service.core.errors import (
     AuditError,
     ForbiddenError,
@@ -16,6 +18,7 @@ from service.core.errors import (
 )
 from service.core.keys import KnownKey, KnownKeys
 from service.core.policy import AccessGrant, Policy
+from service.core.rewrapping import Stored
 from tests.core.altering import store_key
 from tests.core.replicas import SECOND, elapse
 from tests.core.rewrapping import BOTH, KEEPER, NEW, OLD, VALUES, Full
@@ -100,6 +103,28 @@ def test_a_key_that_a_single_value_needs_is_kept(full: Full) -> None:
     assert refused.value.reason == "key_needed"
     assert "k1" in full.world.key_table.checks()
     assert full.world.audit.told()[-1] == ("store.write", "denied", "key_needed")
+
+
+class Blind(RedisKeys):
+    """Redis, of which the first look sees nothing."""
+
+    looks = 0
+
+    def scan(self) -> Iterator[Sequence[Stored]]:
+        """See ``KeyTable.scan``."""
+        self.looks += 1
+        return super().scan() if self.looks > 1 else iter([])
+
+
+def test_one_look_is_not_enough(full: Full) -> None:
+    """What is written while one looks may be where one has looked already."""
+    _rewrapped(full)
+    full.world.ring = OLD
+    full.world.active("abc777")
+    full.world.ring = BOTH
+    full.world.keys._table = Blind(full.world.link)
+    with pytest.raises(KeyInUseError):
+        full.world.keys.retire(KEEPER, "k1")
 
 
 def test_the_key_that_seals_is_kept(full: Full) -> None:

@@ -11,11 +11,13 @@ import pytest
 
 from service.adapters.redis_keys import RedisKeys
 from service.adapters.redis_link import RedisLink
+from service.core.credential import B2BPassword
 from service.core.errors import CredentialRefusedError, IntegrityError
 from service.core.maintenance import TERM
 from service.core.rewrap_state import RewrapState, decode_state
 from service.core.rewrapper import Rewrapper
-from service.core.rewrapping import Stored, rewrapped
+from service.core.rewrapping import Stored, needed_keys, rewrapped
+from service.core.secret import Secret
 from tests.core.altering import alter, reference_key, store_key, stored
 from tests.core.replicas import HOUR, SECOND, Killed, Steps, dying, elapse, record
 from tests.core.rewrapping import (
@@ -29,6 +31,7 @@ from tests.core.rewrapping import (
     Full,
     everything,
 )
+from tests.support.upstream import EMAIL
 from tests.support.world import STORE, WORKER, World, call, keyring
 
 
@@ -63,6 +66,7 @@ def test_everything_comes_under_the_new_key_and_says_the_same(full: Full) -> Non
     assert full.needed() == {"k2": VALUES}
     assert full.said(NEW) == before
     assert (done.state, done.to, done.rewrapped, done.left) == ("done", "k2", VALUES, 0)
+    assert done.passes == 2  # the last one finds nothing
     assert full.world.observer.records == {"k2": VALUES}
 
 
@@ -165,10 +169,56 @@ def test_of_two_rewrappers_one_works(full: Full) -> None:
     """The other is not elected."""
     full.ask()
     second = full.world.another_rewrapper()
-    _run_between(full.world, second.run)
+    seen: list[RewrapState] = []
 
+    def also() -> None:
+        second.run()
+        seen.append(_state(full.world))
+
+    _run_between(full.world, also)
+
+    assert seen[0].state == "wanted"
     assert _state(full.world).rewrapped == VALUES
     assert full.needed() == {"k2": VALUES}
+
+
+def test_the_election_holds_for_as_long_as_it_works(full: Full) -> None:
+    """It is renewed on the way, so that a long pass is not begun again by somebody else."""
+    full.ask()
+
+    looks = count(1)
+
+    def take_long() -> None:
+        if next(looks) == 1:
+            elapse(full.world, TERM - SECOND)
+
+    _run_between(full.world, take_long)
+    elapse(full.world, TERM - SECOND)
+
+    assert not full.world.agreed.claim("rewrapping", "somebody else", TERM)
+
+
+def test_what_was_changed_half_is_met(full: Full) -> None:
+    """A record that was signed under the new key since, with tokens and a refusal from before; it needs both until it is sealed again."""
+    world = full.world
+    world.stores.roll_back(KEEPER, STORE)
+    other = B2BPassword(Secret(EMAIL), Secret("wrong too"))
+    with pytest.raises(CredentialRefusedError):
+        world.stores.put(KEEPER, REJECTED, other, retain=False)
+    stores = {
+        found.name: needed_keys(found) for found in everything(world) if found.kind == "store"
+    }
+
+    full.ask()
+    _finish(world)
+
+    assert stores == {STORE: {"k1", "k2"}, REJECTED: {"k1", "k2"}}
+    assert full.needed() == {"k2": VALUES}
+    logins = world.upstream.logins
+    for wrong in (WRONG, other):
+        with pytest.raises(CredentialRefusedError):
+            world.stores.put(KEEPER, REJECTED, wrong, retain=False)
+    assert world.upstream.logins == logins
 
 
 def test_two_that_both_think_they_are_elected_do_no_harm(full: Full) -> None:
@@ -218,7 +268,8 @@ def test_a_store_that_is_being_issued_for_is_left_until_that_is_over(full: Full)
 
     def meanwhile() -> None:
         full.ask()
-        world.rewrapper.run()
+        for _ in range(3):
+            world.rewrapper.run()
         seen.append(_state(world))
 
     world.upstream.before_issue = meanwhile
