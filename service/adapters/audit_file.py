@@ -117,7 +117,6 @@ class AuditFile:
         except OSError:
             self._close()
             raise self._fail("audit_write_failed") from None
-        self._torn = False
         self._chain.advance(digest)
         self.problem = ""
 

@@ -93,6 +93,36 @@ def test_a_file_that_is_moved_away_is_begun_anew_and_the_chain_goes_on(path: Pat
     assert chain_of(moved.read_bytes() + path.read_bytes()) == ["before", "after"]
 
 
+def test_a_file_that_is_replaced_by_another_is_left_for_it(path: Path) -> None:
+    """What stands under the name is what counts."""
+    audit = sink(str(path))
+    audit.record(entry("before"))
+    path.rename(path.with_suffix(".1"))
+    path.write_bytes(b"")
+
+    audit.record(entry("after"))
+
+    fields, _ = unlink(path.read_bytes())
+    assert fields["request_id"] == "after"
+
+
+def test_storage_that_hangs_holds_one_thread_and_the_others_for_one_moment(path: Path) -> None:
+    """A write that never returns: whoever comes after the first wave is refused at once."""
+    audit = sink(str(path), PATIENCE)
+    with audit._lock:  # as the thread that is stuck in the kernel holds it
+        began = time.monotonic()
+        first = takes(audit, "waits")
+        waited = time.monotonic() - began
+        others = [takes(audit, f"r-{number}") for number in range(50)]
+        took = time.monotonic() - began - waited
+
+    assert waited >= PATIENCE.total_seconds()
+    assert not first
+    assert not any(others)
+    assert took < PATIENCE.total_seconds()
+    assert takes(audit, "after")
+
+
 def test_a_file_that_is_deleted_is_begun_anew_and_the_gap_shows(path: Path) -> None:
     """Entries are not written where nobody can find them any more."""
     audit = sink(str(path))
@@ -161,25 +191,26 @@ def test_nothing_follows_the_end_of_a_chain(path: Path) -> None:
 def test_standard_output_that_is_a_full_pipe_refuses_in_time() -> None:
     """Also when it is shared with whoever started the process, and would make a write wait."""
     program = (
-        "import sys, time; from datetime import timedelta\n"
+        "import os, sys; from datetime import timedelta\n"
         "from service.adapters.audit_file import AuditFile\n"
         "from tests.adapters.auditing import takes\n"
         "audit = AuditFile('-', lambda _reason: None, timedelta(milliseconds=100))\n"
-        "taken = 0\n"
+        "taken = int(takes(audit, 'r-0'))\n"
+        "waits = [os.get_blocking(fd) for fd in (audit._descriptor, 1)]\n"
         "while takes(audit, f'r-{taken}'): taken += 1\n"
-        "print('refused', taken, file=sys.stderr, flush=True)\n"
+        "print(*waits, taken, file=sys.stderr, flush=True)\n"
         "sys.stdin.readline()\n"
         "print('again', takes(audit, 'after'), file=sys.stderr, flush=True)\n"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     arguments = [sys.executable, "-c", program]
     with subprocess.Popen(arguments, **pipes) as process:  # type: ignore[call-overload]  # noqa: S603 — the program above
-        word, taken = process.stderr.readline().split()
+        *waits, taken = process.stderr.readline().split()
         content = os.read(process.stdout.fileno(), 1_000_000)
         process.stdin.write(b"\n")
         process.stdin.flush()
         again = process.stderr.readline()
         content += process.stdout.read()
 
-    assert (word, again) == (b"refused", b"again True\n")
+    assert (waits, again) == ([b"False", b"True"], b"again True\n")
     assert chain_of(content) == [*(f"r-{n}" for n in range(int(taken))), "after"]

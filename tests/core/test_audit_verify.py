@@ -1,5 +1,6 @@
 """Verifying a trail: what is told of what, where, and what a trail that nobody altered may look like."""
 
+import hashlib
 import json
 import random
 from dataclasses import replace
@@ -181,15 +182,24 @@ def test_what_an_error_has_left_of_a_line_is_noted(trail: Trail) -> None:
 
 
 @pytest.mark.parametrize(
-    "field", [b'"seq":"1"', b'"seq":null', b'"v":2', b'"time":"yesterday"', b'"caller":7']
+    ("field", "value"),
+    [
+        *(("seq", "1"), ("seq", None), ("v", 2), ("caller", 7), ("writer", None), ("prev", 1)),
+        *(("time", "yesterday"), ("time", "2026-11-23T12:00:00")),
+    ],
 )
-def test_an_entry_of_another_form_is_none(field: bytes) -> None:
-    """Also one whose hash fits; the chain then misses it."""
-    verifier = Verifier(None)
+def test_an_entry_of_another_form_is_none(trail: Trail, field: str, value: object) -> None:
+    """Also one whose hash fits; its chain then misses it."""
+    writer, line = trail.lines[0]
+    body = json.dumps(json.loads(line) | {field: value}, separators=(",", ":")).encode()
+    body = body[: body.rindex(b',"hash":')] + b"}"
+    digest = hashlib.sha256(body).hexdigest().encode()
+    trail.lines[0] = (writer, body[:-1] + b',"hash":"' + digest + b'"}\n')
 
-    verifier.read(Place("f", 1), b'{"v":1,"writer":"a",' + field + b',"hash":"00"}\n')
+    report = verified(trail)
 
-    assert verifier.report().counts == {"torn_line": 1}
+    assert report.counts["torn_line"] == 1
+    assert report.verdict == "broken"
 
 
 def test_files_that_begin_later_are_taken_at_ones_word(trail: Trail) -> None:
