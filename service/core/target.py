@@ -6,7 +6,8 @@ A path is refused when two parties could read it differently, because then what 
   ``;`` (parameters of a segment);
 * ``.`` and ``..`` as segments;
 * percent-encodings of what need not be encoded (letters, digits, ``-._~``: RFC 3986 §2.3 calls the two spellings equal, so an honest
-  client uses the plain one), and of ``/``, ``\``, ``;``, ``%`` and controls.
+  client uses the plain one), of ``/``, ``\``, ``;``, ``%`` and controls, and of octets that are no UTF-8 (``%C0%AE`` is an overlong dot:
+  RFC 3629 §10).
 
 The one normalisation is that percent-encodings are written in upper case (RFC 3986 §6.2.2.1). Some paths are never forwarded,
 whatever a reference says: they make, list or delete credentials, or call other APIs with the store's own rights.
@@ -16,6 +17,7 @@ Source: DESIGN §9; security.md §2.3 P-01 to P-03; upstream.md §1, §2.1.
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 from service.core.errors import AmbiguousTargetError, NeverProxiedError
 
@@ -75,7 +77,15 @@ def parse_target(raw: str) -> Target:
 
 def _has_ambiguous_encoding(path: str) -> bool:
     octets = {int(digits, 16) for digits in _PERCENT.findall(path)}
-    return bool(octets & (_UNRESERVED | _AMBIGUOUS))
+    return bool(octets & (_UNRESERVED | _AMBIGUOUS)) or not _is_utf8(path)
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        unquote_to_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _refuse_credential_rooms(target: Target) -> None:

@@ -60,14 +60,17 @@ def _roll_back(asked: Asked) -> Answered:
 
 
 def _orphans(asked: Asked) -> Answered:
-    found = asked.edge.stores.orphans(asked.call, store_hash_of(asked))
+    store_hash = store_hash_of(asked)
+    with asked.edge.crowd.place(store_hash):
+        found = asked.edge.stores.orphans(asked.call, store_hash)
     return Answered(200, OrphansDocument.model_validate(asdict(found)))
 
 
 def _delete_orphans(asked: Asked) -> Answered:
     store_hash = store_hash_of(asked)
     query = read_query(asked.request, OrphansQuery)
-    found = asked.edge.stores.delete_orphans(asked.call, store_hash, forget=query.forget)
+    with asked.edge.crowd.place(store_hash):
+        found = asked.edge.stores.delete_orphans(asked.call, store_hash, forget=query.forget)
     return Answered(200, OrphansDocument.model_validate(asdict(found)))
 
 

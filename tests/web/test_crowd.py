@@ -12,8 +12,6 @@ from tests.support.world import STORE
 from tests.web.answers import assert_problem, assert_retry_after
 from tests.web.calling import CREDENTIAL, Api
 
-ROTATE = f"/v1/stores/{STORE}/rotate"
-
 
 @pytest.mark.parametrize(("threads", "places"), [(1, 1), (3, 1), (4, 1), (8, 2), (16, 4), (33, 8)])
 def test_a_quarter_of_the_threads_may_be_about_one_store(threads: int, places: int) -> None:
@@ -67,8 +65,11 @@ def test_threads_count_together() -> None:
     assert not crowd._inside
 
 
-@pytest.mark.parametrize("way", ["put", "rotate"])
-def test_a_crowded_store_is_503_and_the_others_are_served(api: Api, way: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PUT", ""), ("POST", "/rotate"), ("GET", "/orphans"), ("DELETE", "/orphans")],
+)
+def test_a_crowded_store_is_503_and_the_others_are_served(api: Api, method: str, path: str) -> None:
     """The answer says when to come back; nothing was asked upstream for it."""
     api.put_store(retain=True)
     logins = api.world.upstream.logins
@@ -76,7 +77,8 @@ def test_a_crowded_store_is_503_and_the_others_are_served(api: Api, way: str) ->
     for place in places:
         place.__enter__()
 
-    answer = api.put_store() if way == "put" else api.ask("POST", ROTATE)
+    body = {"credential": CREDENTIAL} if method == "PUT" else None
+    answer = api.ask(method, f"/v1/stores/{STORE}{path}", json=body)
     other = api.put_store("zzz999", credential=CREDENTIAL)
     shown = api.ask("GET", f"/v1/stores/{STORE}")
 

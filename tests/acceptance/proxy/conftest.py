@@ -33,8 +33,9 @@ def another_broker(stack: Stack, folder: Path, settings: Mapping[str, str]) -> I
 
 @pytest.fixture(scope="session")
 def wide(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """That broker."""
-    with another_broker(stack, tmp_path_factory.mktemp("wide"), {}) as service:
+    """That broker, with a budget that no test reaches by accident."""
+    settings = {"BROKER_UPSTREAM_REQUESTS_PER_MINUTE": "1000000"}
+    with another_broker(stack, tmp_path_factory.mktemp("wide"), settings) as service:
         yield service
 
 
