@@ -5,6 +5,7 @@ could not do it now (5xx, or no connection).
 """
 
 import functools
+import ipaddress
 import json
 import ssl
 from collections.abc import Callable, Iterator
@@ -190,6 +191,10 @@ def read_secret(path: str) -> str:
 def _pool(reach: Reach) -> HTTPConnectionPool:
     parts = urlsplit(reach.url)
     if parts.scheme == "http" and parts.hostname:
+        if not _is_here(parts.hostname):
+            click.echo(
+                "warning: plain HTTP: passwords and tokens can be read on their way", err=True
+            )
         return HTTPConnectionPool(parts.hostname, parts.port)
     if parts.scheme != "https" or not parts.hostname:
         raise click.UsageError("--url is http://… or https://… with a host")
@@ -197,6 +202,16 @@ def _pool(reach: Reach) -> HTTPConnectionPool:
     if reach.cert_file:
         context.load_cert_chain(reach.cert_file, reach.cert_key_file or None)
     return HTTPSConnectionPool(parts.hostname, parts.port, ssl_context=context)
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a host is this machine, so that nothing leaves it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _document(status: int, content: bytes) -> Json:
