@@ -4,6 +4,7 @@ A problem of the broker becomes an exit code (``exits.py``): 4xx is a refusal, 5
 """
 
 import functools
+import ipaddress
 import json
 import ssl
 from collections.abc import Callable, Iterator
@@ -199,6 +200,10 @@ def _pool(reach: Reach) -> HTTPConnectionPool:
     if parts.path.strip("/") or parts.query or parts.username:
         raise click.UsageError("--url is scheme, host and port, and nothing behind them")
     if parts.scheme == "http" and parts.hostname:
+        if not _is_here(parts.hostname):
+            click.echo(
+                "warning: plain HTTP: passwords and tokens can be read on their way", err=True
+            )
         return HTTPConnectionPool(parts.hostname, parts.port)
     if parts.scheme != "https" or not parts.hostname:
         raise click.UsageError("--url is http://… or https://… with a host")
@@ -214,6 +219,16 @@ def _pool(reach: Reach) -> HTTPConnectionPool:
                 "--cert-file and --cert-key-file are not a certificate and the key to it"
             ) from None
     return HTTPSConnectionPool(parts.hostname, parts.port, ssl_context=context)
+
+
+def _is_here(host: str) -> bool:
+    """Tell whether a host is this machine, so that nothing leaves it."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _document(status: int, content: bytes) -> Json:
