@@ -9,7 +9,7 @@ DOCKER ?= docker
 .PHONY: help demo run sandbox image image-test cluster-test chart test chaos check format lint types contracts bench lock clean
 
 help: ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(READY): requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the broker needs Python 3.11 or later; try: make PYTHON=python3.13")'

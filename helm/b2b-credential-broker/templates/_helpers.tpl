@@ -170,7 +170,7 @@ seccompProfile:
 {{- if and $v.redis.ca.existingSecret (not (hasPrefix "rediss" $v.redis.url)) -}}
 {{- fail "redis.ca: is for rediss://, and redis.url is plain" -}}
 {{- end -}}
-{{- if and (eq (toString $v.rollingUpdate.maxSurge) "0") (eq (toString $v.rollingUpdate.maxUnavailable) "0") -}}
+{{- if and (has (toString $v.rollingUpdate.maxSurge) (list "0" "0%")) (has (toString $v.rollingUpdate.maxUnavailable) (list "0" "0%")) -}}
 {{- fail "rollingUpdate: maxSurge or maxUnavailable has to be more than 0, or no pod is ever replaced" -}}
 {{- end -}}
 {{- if and $v.stores.mounted $v.stores.volume -}}
