@@ -43,6 +43,7 @@ from service.core.store_reader import StoreReader
 from service.core.stores import Stores
 from service.core.token_cache import TokenCache
 from service.settings import Settings
+from service.web.bulkhead import Bulkhead
 from service.web.callers import Callers
 from service.web.crowd import Crowd
 from service.web.edge import Edge
@@ -184,6 +185,7 @@ def build_broker(settings: Settings) -> Broker:
         explaining=Explaining(gate),
         base_url=settings.upstream_url,
         crowd=Crowd(settings.threads),
+        bulkhead=Bulkhead(settings.threads),
         observe=metrics.request,
     )
     checks = (

@@ -13,6 +13,7 @@ from service.core.ports import AccessSource, KeyringSource
 from service.core.proxy import Proxy
 from service.core.references import References
 from service.core.stores import Stores
+from service.web.bulkhead import Bulkhead
 from service.web.callers import Callers
 from service.web.crowd import Crowd
 
@@ -32,6 +33,7 @@ class Edge:
         explaining: The use case about policy.
         base_url: Of the upstream, for those who redeem.
         crowd: Keeps callers who wait for one store from taking every thread.
+        bulkhead: Keeps one caller's requests through the proxy from it.
         observe: Told route, method, status and seconds of every request.
     """
 
@@ -45,6 +47,7 @@ class Edge:
     explaining: Explaining
     base_url: str
     crowd: Crowd
+    bulkhead: Bulkhead
     observe: Callable[[str, str, int, float], None]
 
 

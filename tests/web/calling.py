@@ -1,11 +1,13 @@
 """Calling the API as one of the identities that the access stand-in knows."""
 
+from datetime import timedelta
 from typing import Any
 
 from werkzeug.test import TestResponse
 
 from service.core.explaining import Explaining
 from service.core.ports import Access
+from service.web.bulkhead import Bulkhead
 from service.web.callers import Callers
 from service.web.crowd import Crowd
 from service.web.edge import Edge, create_app
@@ -28,6 +30,7 @@ class Api:
         self.seconds = 0.0
         self.access = FakeAccess()
         self.crowd = Crowd(threads=16)
+        self.bulkhead = Bulkhead(threads=16, wait=timedelta(0))
         self.observed: list[tuple[str, str, int]] = []
         self.app = create_app(
             Edge(
@@ -43,6 +46,7 @@ class Api:
                 explaining=Explaining(world.gate),
                 base_url=BASE_URL,
                 crowd=self.crowd,
+                bulkhead=self.bulkhead,
                 observe=self._observe,
             )
         )
