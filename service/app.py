@@ -64,6 +64,7 @@ from service.core.store_reader import StoreReader
 from service.core.stores import Stores
 from service.core.token_cache import TokenCache
 from service.settings import Settings
+from service.web.bulkhead import Bulkhead
 from service.web.callers import Callers
 from service.web.crowd import Crowd
 from service.web.edge import Edge
@@ -276,6 +277,7 @@ def build_broker(settings: Settings) -> Broker:
         heads=HeadReader(gate, heads),
         base_url=settings.upstream_url,
         crowd=Crowd(settings.threads),
+        bulkhead=Bulkhead(settings.threads),
         observe=metrics.request,
         trace=trace,
     )

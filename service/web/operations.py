@@ -16,6 +16,7 @@ from service.core.ports import AccessSource, KeyringSource
 from service.core.proxy import Proxy
 from service.core.references import References
 from service.core.stores import Stores
+from service.web.bulkhead import Bulkhead
 from service.web.callers import Callers
 from service.web.crowd import Crowd
 from service.web.spans import Trace, untraced
@@ -39,6 +40,7 @@ class Edge:
         heads: The use case about the audit trail's heads.
         base_url: Of the upstream, for those who redeem.
         crowd: Keeps callers who wait for one store from taking every thread.
+        bulkhead: Keeps one caller's requests through the proxy from it.
         observe: Told route, method, status and seconds of every request.
         trace: Begins the span of every request.
     """
@@ -56,6 +58,7 @@ class Edge:
     heads: HeadReader
     base_url: str
     crowd: Crowd
+    bulkhead: Bulkhead
     observe: Callable[[str, str, int, float], None]
     trace: Trace = untraced
 

@@ -1,11 +1,12 @@
 """The proxy's edge: the reference out of its header, the raw target, and bodies that stream both ways."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from werkzeug import Request, Response
 
-from service.core.errors import BrokerError, MalformedError
+from service.core.errors import BrokerError, MalformedError, RateLimitedError
 from service.core.gate import About, Call
 from service.core.proxy import Incoming
 from service.core.scope import METHODS
@@ -29,6 +30,14 @@ class ProxiedResponse(Response):
     default_mimetype = None
     automatically_set_content_length = False
 
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Begin the answer; the server closes it only once it has begun."""
+        try:
+            return super().__call__(environ, start_response)
+        except BaseException:
+            self.close()
+            raise
+
 
 def forward(edge: Edge, call: Call, request: Request) -> Response:
     """Forward a request and return the upstream's answer.
@@ -36,6 +45,20 @@ def forward(edge: Edge, call: Call, request: Request) -> Response:
     Raises:
         BrokerError: The broker refused it, or the upstream did not answer usably.
     """
+    try:
+        leave = edge.bulkhead.enter(call.caller.identity)
+    except RateLimitedError as error:
+        edge.gate.record(call, About("reference.use"), "denied", error.reason)
+        raise
+    try:
+        return _forward(edge, call, request, leave)
+    except BaseException:
+        leave()
+        raise
+
+
+def _forward(edge: Edge, call: Call, request: Request, leave: Callable[[], None]) -> Response:
+    """Forward a request, and call ``leave`` when its answer has been given or was given up."""
     chunks, length = streamed_body(request)
     answer = edge.proxy.forward(
         call,
@@ -49,7 +72,7 @@ def forward(edge: Edge, call: Call, request: Request) -> Response:
             abandoned=client_gone(request.environ),
         ),
     )
-    body = _CutShortOnError(answer.body)
+    body = _CutShortOnError(answer.body, leave)
     try:
         response = ProxiedResponse(body, answer.status, answer.headers)
     except ValueError:  # a header that cannot be written
@@ -79,8 +102,9 @@ def _reference(request: Request) -> Secret:
 class _CutShortOnError:
     """A body whose headers have left already: an error in it can only be told by ending the connection early."""
 
-    def __init__(self, body: Iterator[bytes]) -> None:
+    def __init__(self, body: Iterator[bytes], leave: Callable[[], None]) -> None:
         self._body = body
+        self._leave = leave
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -93,6 +117,7 @@ class _CutShortOnError:
 
     def close(self) -> None:
         """End the exchange, if it has not ended."""
+        self._leave()
         close = getattr(self._body, "close", None)
         if close is not None:
             close()

@@ -1,5 +1,6 @@
 """Calling the API as one of the identities that the access stand-in knows."""
 
+from datetime import timedelta
 from typing import Any
 
 from werkzeug.test import TestResponse
@@ -7,6 +8,7 @@ from werkzeug.test import TestResponse
 from service.core.audit_keeping import HeadReader
 from service.core.explaining import Explaining
 from service.core.ports import Access
+from service.web.bulkhead import Bulkhead
 from service.web.callers import Callers
 from service.web.crowd import Crowd
 from service.web.edge import Edge, create_app
@@ -29,6 +31,7 @@ class Api:
         self.seconds = 0.0
         self.access = FakeAccess()
         self.crowd = Crowd(threads=16)
+        self.bulkhead = Bulkhead(threads=16, wait=timedelta(0))
         self.observed: list[tuple[str, str, int]] = []
         self.app = create_app(
             Edge(
@@ -47,6 +50,7 @@ class Api:
                 heads=HeadReader(world.gate, world.heads_table),
                 base_url=BASE_URL,
                 crowd=self.crowd,
+                bulkhead=self.bulkhead,
                 observe=self._observe,
             )
         )

@@ -146,6 +146,28 @@ def test_a_caller_who_goes_in_the_middle_of_an_answer_ends_it_upstream(hall: The
     assert cut_off[0] - gone_at < 2
 
 
+def test_a_caller_whose_calls_take_long_leaves_threads_for_others(hall: Theatre) -> None:
+    """It asks for more at a time than there are threads, of an upstream that does not answer; whoever else comes is answered."""
+
+    def play(wire: Wire) -> None:
+        wire.read_request()  # until the broker gives up
+
+    hall.puppet.play = play
+    with contextlib.ExitStack() as waiting:
+        for _ in range(40):
+            caller = waiting.enter_context(
+                socket.create_connection(("127.0.0.1", hall.service.stack.port))
+            )
+            caller.sendall(hall.request())
+        caller.settimeout(20)
+        last = caller.makefile("rb").read()
+        reply = hall.service.client.ask(hall.service.operator, "GET", "/v1/whoami")
+
+    assert last.startswith(b"HTTP/1.1 429 ")
+    assert b"of this caller" in last
+    assert reply.status == 200
+
+
 def _proof(service: Service) -> dict[str, str]:
     """Return what opens a new store, after a request that makes the worker load what it needs."""
     reference = service.mint(service.active_store())
