@@ -23,6 +23,7 @@ from service.core.upstream_answers import (
     credential_rejected,
     issued_token,
     perhaps_mismatched,
+    seconds_of,
     success,
 )
 
@@ -149,7 +150,8 @@ class B2BUpstream:
             response = self._link.exchange(request, fresh=fresh)
             self._note(response)
             body = response.read(limit)
-            answer = understand(response.status, body, response.header("retry-after"))
+            wait = seconds_of(response.header("retry-after"), response.header("date"))
+            answer = understand(response.status, body, wait)
         except BrokerError as error:
             self._observe(operation, error.reason)
             raise
