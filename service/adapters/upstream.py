@@ -24,6 +24,7 @@ from service.core.upstream_answers import (
     credential_rejected,
     issued_token,
     perhaps_mismatched,
+    seconds_of,
     success,
 )
 
@@ -154,7 +155,8 @@ class B2BUpstream:
             response = self._link.exchange(_traced(request, call.headers), fresh=fresh)
             self._note(response)
             body = response.read(limit)
-            return understand(response.status, body, response.header("retry-after"))
+            wait = seconds_of(response.header("retry-after"), response.header("date"))
+            return understand(response.status, body, wait)
 
 
 def _outcome(status: int) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from service.core.allowance import Allowance
-from service.core.upstream_answers import bounded_wait
+from service.core.upstream_answers import bounded_wait, seconds_of
 
 PER_MINUTE = 150
 ENDPOINT_PER_MINUTE = 15
@@ -53,7 +53,7 @@ def said_less(status: int, headers: Iterable[tuple[str, str]], allowance: Allowa
     span = MINUTE if resets is None else min(timedelta(seconds=resets), MINUTE)
     if status == _TOO_MANY_REQUESTS and not remaining:
         if "retry-after" in named or resets is None:
-            span = bounded_wait(named.get("retry-after"))
+            span = bounded_wait(seconds_of(named.get("retry-after"), named.get("date")))
         return Said(0, span)
     if remaining is None or int(remaining) >= allowance.left:
         return None

@@ -7,8 +7,8 @@ one. What it looks for:
 * the store's tokens, in plain text and in base64 and base64url wherever they begin in what was encoded;
 * any other token whose own claims say that it is a server token of this store (upstream.md §1.5), such as one of those that a list shows;
 
-each as it is, and with JSON (``\\u0065``) and URL (``%65``) escapes undone; also when it is written in UTF-16 or UTF-32. Compression is
-undone before (``ProxyResponse.chunks``).
+each as it is, in UTF-16 and UTF-32, and with JSON (``\\u0065``) and URL (``%65``) escapes undone. Compression is undone before
+(``ProxyResponse.chunks``).
 
 Source: DESIGN §9; security.md §2.3 P-11.
 """
@@ -24,7 +24,7 @@ from service.core.upstream_answers import is_server_token
 
 _OF_ANY_TOKEN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 _JSON_ESCAPES = (b"\\u00", b"\\/", b'\\"', b"\\\\")
-_ESCAPED_WIDTH = 18  # \u0025\u0036\u0035 is %65 is one character; \u0065 in UTF-16 has 12 bytes, one letter in UTF-32 has 4
+_ESCAPED_WIDTH = 18  # \u0025\u0036\u0035 is %65 is one character
 _LONGEST_TOKEN = 512
 _ZERO = b"\0"
 _SINGLE_LOOKS = 64
@@ -85,13 +85,7 @@ class ResponseGuard:
         yield from waiting
 
     def _search(self, window: bytes) -> None:
-        self._search_text(window)
-        # What a token is made of has zeros around it in UTF-16 and UTF-32, whichever byte comes first, and many a parser tells by them.
-        if _ZERO in window:
-            self._search_text(window.translate(None, _ZERO))
-
-    def _search_text(self, text: bytes) -> None:
-        for reading in self._readings(text):
+        for reading in self._readings(window):
             if any(needle in reading for needle in self._needles) or self._has_another(reading):
                 raise TokenLeakError(
                     "The upstream's answer was withheld because it contains a token of the store.",
@@ -108,8 +102,11 @@ class ResponseGuard:
         )
 
     def _readings(self, window: bytes) -> Iterator[bytes]:
-        """Yield what a reader could make of some text: as it is, and with either or both kinds of escapes undone."""
+        """Yield what a reader could make of some text: as it is, in UTF-16 or UTF-32, and with either or both kinds of escapes undone."""
         yield window
+        # There the letters of a token have zeros around them, whichever byte comes first, and many a parser tells by them.
+        if _ZERO in window:
+            yield window.replace(_ZERO, b"")
         without_json = window
         # One byte is found much faster than two, and most texts have neither.
         if b"\\" in window and any(escape in window for escape in self._json):

@@ -44,6 +44,7 @@ MISMATCHED = "token_mismatched"
 to another store, but a part of the upstream may be down just as well."""
 _DEFAULT_WAIT = timedelta(seconds=10)
 _END_OF_TIME = 10**11
+_HTTP_DATE = "%a, %d %b %Y %H:%M:%S GMT"
 _LONGEST_WAIT = timedelta(minutes=5)
 
 
@@ -107,10 +108,27 @@ def perhaps_mismatched(status: int, style: TokenStyle) -> bool:
 
 
 def bounded_wait(retry_after: str | None) -> timedelta:
-    """Return how long to wait according to a ``Retry-After`` in seconds, within sensible bounds."""
-    if retry_after is None or not re.fullmatch(r"[0-9]{1,6}", retry_after.strip()):
+    """Return how long to wait according to a ``Retry-After`` in seconds, within sensible bounds.
+
+    Args:
+        retry_after: A number of seconds, however large; everything else counts as nothing said.
+    """
+    if retry_after is None or not re.fullmatch(r"[0-9]{1,100}", retry_after.strip()):
         return _DEFAULT_WAIT
-    return min(max(timedelta(seconds=int(retry_after)), timedelta(seconds=1)), _LONGEST_WAIT)
+    longest = int(_LONGEST_WAIT.total_seconds())
+    return timedelta(seconds=min(max(int(retry_after), 1), longest))
+
+
+def seconds_of(retry_after: str | None, date: str | None) -> str | None:
+    """Return a ``Retry-After`` in seconds, also when it is a date; then it counts from the answer's own, so that no clock matters.
+
+    Source: RFC 9110 §10.2.3.
+    """
+    try:
+        begin, end = (datetime.strptime(text or "", _HTTP_DATE) for text in (date, retry_after))  # noqa: DTZ007 — both are GMT
+    except ValueError:  # one of them is no date
+        return retry_after
+    return str(max(0, int((end - begin).total_seconds())))
 
 
 def _failure(

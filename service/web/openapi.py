@@ -141,7 +141,9 @@ def _parameters(operation: Operation) -> list[Json]:
 
 _PROXY_TEXT = (
     "One of the three headers carries the reference. The upstream's answers pass unchanged; "
-    "`Proxy-Status` tells them from the broker's own refusals."
+    "`Proxy-Status` tells them (`received-status`) from the broker's own refusals (`error`). "
+    "`RateLimit` says how many requests the caller may still make, of the limit that it will reach first; "
+    "a 429 of the broker's own says in `Retry-After` when to come back."
 )
 
 

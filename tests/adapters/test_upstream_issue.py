@@ -19,6 +19,7 @@ from service.core.errors import (
 )
 from service.core.secret import Secret
 from tests.adapters.calling import EMAIL, PASSWORD, STORE, ObservedUpstream, issue, upstream_to
+from tests.support.wire import answer, answering, scripted_server
 
 
 @pytest.mark.parametrize("shape", ["list", "object", "token_array"])
@@ -139,6 +140,21 @@ def test_a_rate_limit_says_when_to_come_back(
 
     assert caught.value.retry_after is not None
     assert caught.value.retry_after.total_seconds() == 7
+
+
+def test_a_rate_limit_may_say_it_as_a_date() -> None:
+    """It counts from the answer's own date, whatever our clock says."""
+    later, now = "Retry-After: Mon, 23 Nov 2020 12:00:40 GMT", "Date: Mon, 23 Nov 2020 12:00:00 GMT"
+    refused = answer(b"", "429 Too Many Requests", later, now)
+    with (
+        scripted_server(answering(refused)) as server,
+        upstream_to(f"http://127.0.0.1:{server.port}") as upstream,
+        pytest.raises(UpstreamRateLimitedError) as caught,
+    ):
+        issue(upstream)
+
+    assert caught.value.retry_after is not None
+    assert caught.value.retry_after.total_seconds() == 40
 
 
 def test_no_error_shows_the_credential(sandbox: RunningSandbox, upstream: ObservedUpstream) -> None:

@@ -17,6 +17,8 @@ from tests.support.world import MINTER, STORE, WORKER, World, call
 COMPANY = "/v1/proxy/api/v3/io/companies/1"
 FAIR = 135
 """Of 150, what one caller can have."""
+NOW = "Mon, 23 Nov 2026 12:00:00 GMT"
+LATER = "Mon, 23 Nov 2026 12:00:40 GMT"
 THOUGHT = Allowance("store", 150, 100, 90, timedelta(seconds=64))
 
 
@@ -97,6 +99,11 @@ def test_two_endpoints_have_a_limit_of_their_own(method: str, path: str, name: s
         (429, {}, Said(0, timedelta(seconds=10))),
         (429, {"Retry-After": "33"}, Said(0, timedelta(seconds=33))),
         (429, {"Retry-After": "999999"}, Said(0, timedelta(minutes=5))),
+        (429, {"Retry-After": LATER}, Said(0, timedelta(seconds=10))),
+        (429, {"Retry-After": LATER, "Date": NOW}, Said(0, timedelta(seconds=40))),
+        (429, {"Retry-After": NOW, "Date": LATER}, Said(0, timedelta(seconds=1))),
+        (429, {"Retry-After": "5", "Date": NOW}, Said(0, timedelta(seconds=5))),
+        (429, {"Retry-After": LATER, "Date": NOW[:-3] + "+0000"}, Said(0, timedelta(seconds=10))),
         (
             429,
             {"X-Requests-Remaining": "0 times", "X-Request-Window-Resets-After": "12.5 s"},

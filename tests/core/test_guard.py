@@ -62,7 +62,6 @@ SPELLINGS = {
     "UTF-16": TOKEN.encode("utf-16-le"),
     "UTF-16, the other way round": TOKEN.encode("utf-16-be"),
     "UTF-32": TOKEN.encode("utf-32"),
-    "json in UTF-16": json_escaped(TOKEN).decode().encode("utf-16"),
 }
 SLASHED = 'eyJ/canary\\token"1001/sig'
 

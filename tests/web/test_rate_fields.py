@@ -47,7 +47,7 @@ def test_an_endpoint_of_which_more_is_left_than_of_the_store_is_not_what_is_told
     """Whichever limit is reached first."""
     headers = {"Broker-Reference": api.mint()["reference"]}
     for _ in range(133):
-        api.ask("GET", COMPANIES, WORKER, headers)
+        api.ask("GET", COMPANIES, WORKER, headers).close()
 
     answer = api.ask("GET", f"{COMPANIES}/1/hierarchy", WORKER, headers)
 
@@ -66,7 +66,8 @@ def test_a_refusal_is_a_problem_that_says_when_to_come_back(api: Api) -> None:
     """Told from the upstream's own 429 by its ``Proxy-Status``."""
     headers = {"Broker-Reference": api.mint()["reference"]}
     for _ in range(135):
-        assert api.ask("GET", COMPANIES, WORKER, headers).status_code == 200
+        with api.ask("GET", COMPANIES, WORKER, headers) as answer:
+            assert answer.status_code == 200
     api.world.clock.move(timedelta(milliseconds=21_900))
 
     answer = api.ask("GET", COMPANIES, WORKER, headers)

@@ -156,9 +156,9 @@ def test_the_line_of_somebody_unknown_names_nobody(api: Api, logs: list[EventDic
 def test_no_line_holds_what_the_caller_sent(api: Api, logs: list[EventDict]) -> None:
     """Neither path, query, headers nor body is the broker's to keep."""
     answers = [
-        api.ask("GET", f"/v1/stores/{CANARY}", headers={"X-Said": CANARY}),
-        api.ask("GET", f"/v1/stores/{CANARY}?{CANARY}={CANARY}"),
-        api.ask("PUT", f"/v1/stores/{CANARY}", json={CANARY: CANARY}),
+        api.ask("GET", f"/v1/stores/{CANARY}-", headers={"X-Said": CANARY}),
+        api.ask("GET", f"/v1/stores/{STORE}?{CANARY}={CANARY}"),
+        api.ask("PUT", f"/v1/stores/{STORE}", json={CANARY: CANARY}),
         api.ask("GET", f"/{CANARY}"),
         api.ask(CANARY.upper(), f"/v1/stores/{CANARY}"),
         api.ask("GET", f"{COMPANIES}/{CANARY}", WORKER, {"authToken": CANARY}),
