@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from service.adapters.signing_key import SigningKeyError, new_signing_key, read_public_key
 from service.cli.api import Api, reaches_broker
@@ -71,7 +72,12 @@ def heads(api: Api) -> None:
 @files_argument
 @click.option("--heads", "exports", multiple=True, help="An export of heads; may be repeated.")
 @click.option("--online", is_flag=True, help="Also take the heads from the running broker.")
-@click.option("--public-key", help="FILE.pub of the key that signs the heads.")
+@click.option(
+    "--public-key",
+    "public_keys",
+    multiple=True,
+    help="FILE.pub of the key that signs the heads; may be repeated, when the key was changed.",
+)
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"]),
@@ -85,7 +91,7 @@ def verify(  # noqa: PLR0913 — one parameter for each option
     exports: tuple[str, ...],
     *,
     online: bool,
-    public_key: str | None,
+    public_keys: tuple[str, ...],
     since: datetime | None,
     in_json: bool,
 ) -> None:
@@ -97,13 +103,10 @@ def verify(  # noqa: PLR0913 — one parameter for each option
     Exit codes: 0 nothing is wrong and signed heads vouch for every chain; 1 something is wrong; 2 wrong usage; 3 the broker cannot be
     asked; 4 nothing is wrong, but a chain, or the end of one, has no head that vouches for it.
     """
-    if (exports or online) and not public_key:
+    if (exports or online) and not public_keys:
         raise click.UsageError("heads are worth nothing without --public-key")
-    try:
-        key = read_public_key(public_key) if public_key else None
-    except SigningKeyError as error:
-        raise click.ClickException(f"{public_key}: {error}") from None
-    verifier = Verifier(key, since.replace(tzinfo=UTC) if since else None)
+    keys = [_read_key(file) for file in public_keys]
+    verifier = Verifier(keys, since.replace(tzinfo=UTC) if since else None)
     # Heads first: the files may grow meanwhile, and then only have more than was signed.
     if online:
         verifier.take_heads((head["writer"], head["signed"]) for head in _exported(api))
@@ -123,6 +126,13 @@ def verify(  # noqa: PLR0913 — one parameter for each option
 def schema() -> None:
     """Export the JSON Schema of an audit line."""
     click.echo(json.dumps(audit_schema(), indent=2))
+
+
+def _read_key(file: str) -> Ed25519PublicKey:
+    try:
+        return read_public_key(file)
+    except SigningKeyError as error:
+        raise click.ClickException(f"{file}: {error}") from None
 
 
 def _exported(api: Api) -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ Entries of different writers may stand in any order: a file that several process
 Source: DESIGN §11; ADR 24.
 """
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -50,9 +51,9 @@ class _Chain:
 class Verifier:
     """Takes heads, then lines, and then says what it found."""
 
-    def __init__(self, key: Ed25519PublicKey | None, since: datetime | None = None) -> None:
-        """Take the public key, and from when on the files are complete; None for from the beginning."""
-        self._key = key
+    def __init__(self, keys: Sequence[Ed25519PublicKey], since: datetime | None = None) -> None:
+        """Take the public keys, of which each head needs one, and from when on the files are complete; None for from the beginning."""
+        self._keys = keys
         self._since = since
         self._chains: dict[str, _Chain] = {}
         self._instance: str | None = None
@@ -72,12 +73,10 @@ class Verifier:
             try:
                 self._take_head(writer, signed)
             except IntegrityError:  # 5
-                self._found.add("forged_head", writer, 0, "a head that the key did not sign")
+                self._found.add("forged_head", writer, 0, "a head that no given key has signed")
 
     def _take_head(self, writer: str, signed: str) -> None:
-        if self._key is None:
-            raise IntegrityError("There is no key.", reason="forged_head")
-        head = read_head(self._key, signed)
+        head = self._read_head(signed)
         self._instance = self._instance or head.instance
         if (head.chain.writer, head.instance) != (writer, self._instance):
             raise IntegrityError("It is somebody else's.", reason="forged_head")
@@ -89,6 +88,12 @@ class Verifier:
             )
         chain.heads[head.chain.seq] = max(other, head, key=lambda h: (h.ended, h.time))
         self._heads.append(head)
+
+    def _read_head(self, signed: str) -> Head:
+        for key in self._keys:
+            with contextlib.suppress(IntegrityError):
+                return read_head(key, signed)
+        raise IntegrityError("No key has signed it.", reason="forged_head")
 
     # --- lines
 

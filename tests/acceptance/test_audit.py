@@ -63,14 +63,17 @@ def _audit(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["audit", *map(str, arguments)])
 
 
+def _reach(service: Service) -> tuple[object, ...]:
+    """Return the options with which an operator reaches the broker."""
+    token = service.stack.folder / "operator.token"
+    token.write_text(service.operator, "ascii")
+    return ("--url", service.stack.url, "--token-file", token)
+
+
 def _verify_online(service: Service, *files: Path) -> Result:
     """Verify files against the heads that the broker shows to an operator."""
-    folder = service.stack.folder
-    token = folder / "operator.token"
-    token.write_text(service.operator, "ascii")
-    reach = ("--url", service.stack.url, "--token-file", token)
-    key = folder / "audit.pem.pub"
-    return _audit("verify", *files, "--online", "--public-key", key, *reach)
+    key = service.stack.folder / "audit.pem.pub"
+    return _audit("verify", *files, "--online", "--public-key", key, *_reach(service))
 
 
 def _ops(stack: Stack, path: str) -> urllib3.BaseHTTPResponse:
@@ -108,8 +111,12 @@ def test_the_trail_of_a_running_broker_is_whole(service: Service) -> None:
 
     whole = _verify_online(service, stack.audit_file)
 
-    assert whole.exit_code == 0
+    assert whole.exit_code == 0, whole.output
     assert "whole: " in whole.output
+    export, key = stack.folder / "heads.json", stack.folder / "audit.pem.pub"
+    export.write_text(_audit("heads", *_reach(service)).stdout, "utf-8")
+    offline = _audit("verify", stack.audit_file, "--heads", export, "--public-key", key)
+    assert offline.exit_code == 0
     edited, cut, lost = (stack.folder / f"{name}.jsonl" for name in ("edited", "cut", "lost"))
     edited.write_bytes(b"".join(lines).replace(b'"allowed"', b'"denied"', 1))
     cut.write_bytes(b"".join(lines[:-1]))

@@ -10,6 +10,7 @@ import pytest
 
 from service import __version__
 from service.adapters.metrics import MULTIPROCESS, Metrics
+from tests.support.clock import START
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -125,3 +126,17 @@ def test_the_workers_counts_are_summed(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv(MULTIPROCESS, str(tmp_path))
 
     assert 'b2b_broker_store_issues_total{outcome="issued"} 2.0' in _shown(Metrics())
+
+
+def test_the_audit_trail_is_told_of() -> None:
+    """How often it refused, and why; and when the last head was signed."""
+    metrics = Metrics()
+
+    metrics.audit_refused("audit_blocked")
+    metrics.audit_refused("audit_blocked")
+    metrics.audit_head_signed(START)
+
+    content, _ = metrics.exposition()
+    assert b'b2b_broker_audit_failures_total{reason="audit_blocked"} 2.0\n' in content
+    shown = content.rpartition(b"b2b_broker_audit_head_timestamp_seconds ")[2].split(b"\n")[0]
+    assert float(shown) == START.timestamp()

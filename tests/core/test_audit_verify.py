@@ -264,8 +264,9 @@ def test_findings_are_kept_up_to_a_number_of_each_kind(trail: Trail) -> None:
 
 def test_another_public_key_takes_no_head(trail: Trail) -> None:
     """The one of another installation, or none at all."""
-    for key in (Ed25519PrivateKey.from_private_bytes(b"o" * 32).public_key(), None):
-        verifier = Verifier(key)
+    other = Ed25519PrivateKey.from_private_bytes(b"o" * 32).public_key()
+    for keys in ([other], []):
+        verifier = Verifier(keys)
         verifier.take_heads(trail.heads.items())
 
         assert verifier.report().counts == {"forged_head": WRITERS}
@@ -294,3 +295,17 @@ def test_a_first_entry_that_names_one_before_is_edited() -> None:
     report = verified(Trail([("", line)]))
 
     assert told(report)[0] == ("edited", "ab" * 8, 1)
+
+
+def test_a_key_that_was_changed_leaves_two_to_verify_with(trail: Trail) -> None:
+    """Each head is held against all that are given."""
+    other = Ed25519PrivateKey.from_private_bytes(b"o" * 32)
+    writer, signed = next(iter(trail.heads.items()))
+    trail.heads[writer] = sign_head(other, read_head(KEY.public_key(), signed))
+    verifier = Verifier([KEY.public_key(), other.public_key()])
+    verifier.take_heads(trail.heads.items())
+    for number, (_, line) in enumerate(trail.lines, start=1):
+        verifier.read(Place("audit.jsonl", number), line)
+
+    assert verifier.report().verdict == "whole"
+    assert verified(trail).counts["forged_head"] == 1

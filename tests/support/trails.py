@@ -111,7 +111,7 @@ def verified(
     trail: Trail, *, since: datetime | None = None, heads: Iterable[tuple[str, str]] = ()
 ) -> Report:
     """Return what verifying a trail finds."""
-    verifier = Verifier(KEY.public_key(), since)
+    verifier = Verifier([KEY.public_key()], since)
     verifier.take_heads([*trail.heads.items(), *heads])
     for number, (_, line) in enumerate(trail.lines, start=1):
         verifier.read(Place("audit.jsonl", number), line)
