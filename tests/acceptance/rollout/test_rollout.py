@@ -21,7 +21,7 @@ CHARTS = Timing(
     grace=CHART_VALUES["terminationGracePeriodSeconds"],
 )
 """The chart's own times, and the lag of a large cluster."""
-SHORT = Timing(lag=0.5, pre_stop=1, grace=CHARTS.grace)
+SHORT = Timing(lag=0.5, pre_stop=2, grace=CHARTS.grace)
 
 
 @pytest.fixture
