@@ -17,7 +17,7 @@ Source: DESIGN §10; security.md §4.5, §4.6.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -30,6 +30,7 @@ from service.core.sealing import Context, open_sealed, seal
 from service.core.signed import Place, sign, signed_with, verify
 
 ANNOUNCED_FOR = timedelta(seconds=30)
+_COUNT_AGAIN = timedelta(minutes=1)
 _CHECK = b"b2b-broker key check"
 
 
@@ -52,6 +53,15 @@ class Announcement:
     left: Mapping[str, datetime] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    """What was found out about a ring without a key that was in force: counting is not done again at every look."""
+
+    ring: Keyring
+    counted_at: datetime
+    needed: tuple[str, ...]
+
+
 class KeyAgreement:
     """Decides which keyring is in force in this process. Not thread-safe: whoever holds the ring takes care of that."""
 
@@ -64,6 +74,7 @@ class KeyAgreement:
         self.replica = replica
         self._clock = clock
         self._checked: Keyring | None = None
+        self._lacking: _Lacking | None = None
         #: key id → when this process stopped sealing with it
         self._left: dict[str, datetime] = {}
 
@@ -119,11 +130,15 @@ class KeyAgreement:
         lost = set(in_force.key_ids) - set(found.key_ids)
         if not lost:
             return
-        counts = count_by_key(self._table)
-        needed = sorted(key_id for key_id in lost if counts.by_key.get(key_id))
-        if needed:
+        known, now = self._lacking, self._clock()
+        if known is None or known.ring is not found or now - known.counted_at >= _COUNT_AGAIN:
+            counts = count_by_key(self._table).by_key
+            needed = tuple(sorted(key_id for key_id in lost if counts.get(key_id)))
+            known = self._lacking = _Lacking(found, now, needed)
+        if known.needed:
             raise KeyringError(
-                f"{_listed(needed)} is missing, and stored values need it: put it back, and take it away after 'broker keys retire'"
+                f"{_listed(known.needed)} is missing, and stored values need it: put it back,"
+                " and take it away after 'broker keys retire'"
             )
 
     def _context(self) -> Context:
@@ -205,5 +220,5 @@ def _require_all(found: Keyring, said: Mapping[str, bytes], heard: list[Announce
         )
 
 
-def _listed(key_ids: Mapping[str, object] | set[str] | list[str]) -> str:
+def _listed(key_ids: Iterable[str]) -> str:
     return ", ".join(sorted(key_ids))
