@@ -4,7 +4,8 @@ Before a ring is taken:
 
  1. **Key check.** Redis holds a sealed value for each key. A key that cannot open its own is another key of the same name; a ring that
     has none of the keys that are in use belongs to another installation. Either would start a second universe beside what is stored.
- 2. **Nothing in use is lost.** A key that was in force and is missing in the new ring is missed only if no stored value needs it.
+ 2. **Nothing in use is lost.** A key that was in force may be missing in the new ring only if no stored value needs it and no other
+    replica seals with it.
  3. **Announcement.** Each replica says which keys it has, with which it seals, and with which it wants to, signed with a key of the
     ring, for 30 seconds at a time. Saying so and learning what the others say is one atomic step, so of two replicas at least one
     knows of the other: a key that is wanted begins to seal only when all live replicas have it, and a replica that lacks a key that
@@ -59,7 +60,7 @@ class _Lacking:
 
     ring: Keyring
     counted_at: datetime
-    needed: tuple[str, ...]
+    needed: set[str]
 
 
 class KeyAgreement:
@@ -90,9 +91,9 @@ class KeyAgreement:
             StorageError: Redis is away, so that it cannot be checked.
         """
         if found is not self._checked:
-            self._check(found)  # 1
             if in_force is not None:
-                self._require_nothing_lost(found, in_force)  # 2
+                self._let_go(found, in_force)  # 2
+            self._check(found)  # 1
             self._checked = found
         seals = self._agree(found, in_force)  # 3
         if in_force is not None and in_force.primary.key_id != seals:
@@ -126,20 +127,26 @@ class KeyAgreement:
                 f"{key_id} does not open its key check ({error.reason}): it is not the key of this id that is in use here"
             ) from None
 
-    def _require_nothing_lost(self, found: Keyring, in_force: Keyring) -> None:
+    def _let_go(self, found: Keyring, in_force: Keyring) -> None:
+        """Forget the keys that are not there any more, unless something needs them."""
         lost = set(in_force.key_ids) - set(found.key_ids)
         if not lost:
             return
         known, now = self._lacking, self._clock()
         if known is None or known.ring is not found or now - known.counted_at >= _COUNT_AGAIN:
-            counts = count_by_key(self._table).by_key
-            needed = tuple(sorted(key_id for key_id in lost if counts.get(key_id)))
+            needed = lost & (self._used_by_others(in_force) | set(count_by_key(self._table).by_key))
             known = self._lacking = _Lacking(found, now, needed)
         if known.needed:
             raise KeyringError(
-                f"{_listed(known.needed)} is missing, and stored values need it: put it back,"
-                " and take it away after 'broker keys retire'"
+                f"{_listed(known.needed)} is missing, and stored values need it, or another replica seals with it:"
+                " put it back, and take it away after 'broker keys retire'"
             )
+        for key_id in lost:
+            self._table.forget_check(key_id)
+
+    def _used_by_others(self, ring: Keyring) -> set[str]:
+        others = [other for other in self.heard(ring) if other.replica != self.replica]
+        return {key_id for other in others for key_id in (other.seals, other.wants)}
 
     def _context(self) -> Context:
         # The key's id is a part of every context.

@@ -172,6 +172,24 @@ def test_a_key_that_nothing_needs_may_go(world: World) -> None:
     world.active()
 
     assert world.agreement.admit(K2, in_force).key_ids == ("k2",)
+    assert set(world.key_table.checks()) == {"k2"}
+
+
+def test_a_key_that_another_replica_seals_with_may_not_go(world: World) -> None:
+    """What that one writes next could not be opened here."""
+    other = world.another_agreement("replica-b")
+    mine = world.agreement.admit(K1_K2, None)
+    theirs = other.admit(K1_K2, None)
+    mine = world.agreement.admit(TO_K2, mine)
+
+    with pytest.raises(KeyringError, match="or another replica seals with it"):
+        world.agreement.admit(K2, mine)
+
+    assert "k1" in world.key_table.checks()
+    theirs = other.admit(TO_K2, theirs)
+    other.admit(TO_K2, theirs)
+    world.clock.move(60 * SECOND)
+    assert world.agreement.admit(K2, mine).key_ids == ("k2",)
 
 
 # --- agreement
