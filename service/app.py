@@ -251,6 +251,7 @@ def build_broker(settings: Settings) -> Broker:
         clock=now,
     )
     rewrapper = Rewrapper(
+        gate=gate,
         keyring=keyring,
         table=key_table,
         agreed=agreed,

@@ -4,7 +4,8 @@ Before a ring is taken:
 
  1. **Key check.** Redis holds a sealed value for each key. A key that cannot open its own is another key of the same name; a ring that
     has none of the keys that are in use belongs to another installation. Either would start a second universe beside what is stored.
- 2. **Nothing in use is lost.** A key that was in force and is missing in the new ring is missed only if no stored value needs it.
+ 2. **Nothing in use is lost.** A key that was in force may be missing in the new ring only if no stored value needs it and no other
+    replica seals with it.
  3. **Announcement.** Each replica says which keys it has, with which it seals, and with which it wants to, signed with a key of the
     ring, for 30 seconds at a time. Saying so and learning what the others say is one atomic step, so of two replicas at least one
     knows of the other: a key that is wanted begins to seal only when all live replicas have it, and a replica that lacks a key that
@@ -17,7 +18,7 @@ Source: DESIGN §10; security.md §4.5, §4.6.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -30,6 +31,7 @@ from service.core.sealing import Context, open_sealed, seal
 from service.core.signed import Place, sign, signed_with, verify
 
 ANNOUNCED_FOR = timedelta(seconds=30)
+_COUNT_AGAIN = timedelta(minutes=1)
 _CHECK = b"b2b-broker key check"
 
 
@@ -52,6 +54,15 @@ class Announcement:
     left: Mapping[str, datetime] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    """What was found out about a ring without a key that was in force: counting is not done again at every look."""
+
+    ring: Keyring
+    counted_at: datetime
+    needed: set[str]
+
+
 class KeyAgreement:
     """Decides which keyring is in force in this process. Not thread-safe: whoever holds the ring takes care of that."""
 
@@ -64,6 +75,7 @@ class KeyAgreement:
         self.replica = replica
         self._clock = clock
         self._checked: Keyring | None = None
+        self._lacking: _Lacking | None = None
         #: key id → when this process stopped sealing with it
         self._left: dict[str, datetime] = {}
 
@@ -79,9 +91,9 @@ class KeyAgreement:
             StorageError: Redis is away, so that it cannot be checked.
         """
         if found is not self._checked:
-            self._check(found)  # 1
             if in_force is not None:
-                self._require_nothing_lost(found, in_force)  # 2
+                self._let_go(found, in_force)  # 2
+            self._check(found)  # 1
             self._checked = found
         seals = self._agree(found, in_force)  # 3
         if in_force is not None and in_force.primary.key_id != seals:
@@ -115,16 +127,26 @@ class KeyAgreement:
                 f"{key_id} does not open its key check ({error.reason}): it is not the key of this id that is in use here"
             ) from None
 
-    def _require_nothing_lost(self, found: Keyring, in_force: Keyring) -> None:
+    def _let_go(self, found: Keyring, in_force: Keyring) -> None:
+        """Forget the keys that are not there any more, unless something needs them."""
         lost = set(in_force.key_ids) - set(found.key_ids)
         if not lost:
             return
-        counts = count_by_key(self._table)
-        needed = sorted(key_id for key_id in lost if counts.by_key.get(key_id))
-        if needed:
+        known, now = self._lacking, self._clock()
+        if known is None or known.ring is not found or now - known.counted_at >= _COUNT_AGAIN:
+            needed = lost & (self._used_by_others(in_force) | set(count_by_key(self._table).by_key))
+            known = self._lacking = _Lacking(found, now, needed)
+        if known.needed:
             raise KeyringError(
-                f"{_listed(needed)} is missing, and stored values need it: put it back, and take it away after 'broker keys retire'"
+                f"{_listed(known.needed)} is missing, and stored values need it, or another replica seals with it:"
+                " put it back, and take it away after 'broker keys retire'"
             )
+        for key_id in lost:
+            self._table.forget_check(key_id)
+
+    def _used_by_others(self, ring: Keyring) -> set[str]:
+        others = [other for other in self.heard(ring) if other.replica != self.replica]
+        return {key_id for other in others for key_id in (other.seals, other.wants)}
 
     def _context(self) -> Context:
         # The key's id is a part of every context.
@@ -205,5 +227,5 @@ def _require_all(found: Keyring, said: Mapping[str, bytes], heard: list[Announce
         )
 
 
-def _listed(key_ids: Mapping[str, object] | set[str] | list[str]) -> str:
+def _listed(key_ids: Iterable[str]) -> str:
     return ", ".join(sorted(key_ids))

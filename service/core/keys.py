@@ -18,6 +18,7 @@ from service.core.records_by_key import RecordCounts, count_by_key
 from service.core.rewrap_state import RewrapState, decode_state
 from service.core.rewrapping import KINDS, Kind
 
+_CHANGED_OVER_WITHIN = timedelta(seconds=5)
 _READ, _WRITE = About("store.read", ANY_STORE), About("store.write", ANY_STORE)
 
 
@@ -97,9 +98,14 @@ class Keys:
 
         Raises:
             ForbiddenError: Policy does not let the caller write all stores.
+            KeyInUseError: Not all replicas seal with the same key yet: what one seals again another would need again.
         """
         self._gate.authorise(call, _WRITE)
         keyring = self._keyring()
+        sealing = {replica.seals for replica in self._agreement.heard(keyring)}
+        if sealing - {keyring.primary.key_id}:
+            self._gate.record(call, _about(_WRITE, keyring.primary.key_id), "denied", "keys_differ")
+            raise _in_use("keys_differ", _CHANGED_OVER_WITHIN)
         wanted = RewrapState(
             "wanted", keyring.primary.key_id, call.request_id, call.caller.identity
         )
@@ -202,6 +208,7 @@ def _require_unneeded(found: KnownKeys, key_id: str) -> None:
 
 
 _TEXTS = {
+    "keys_differ": "Not every live replica seals with this key yet; 'broker keys list' shows which have it.",
     "key_seals": "A replica seals with this key, or is about to.",
     "key_sealed_lately": "A replica sealed with this key a moment ago, and may still write what it began.",
     "key_needed": "Stored values need this key; 'broker keys rewrap' seals them again.",

@@ -1,8 +1,8 @@
 """What is noted about rewrapping, so that every replica, and whoever comes after a crash, knows what was asked for and how far it is."""
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Literal, get_args
 
 State = Literal["none", "wanted", "running", "done"]
 
@@ -44,6 +44,8 @@ class RewrapState:
 def decode_state(note: bytes) -> RewrapState:
     """Return what a note says. It is Redis's word: one that is not readable says nothing."""
     try:
-        return RewrapState(**json.loads(note)) if note else RewrapState()
-    except (TypeError, ValueError):
+        state = RewrapState(**json.loads(note)) if note else RewrapState()
+    except (TypeError, ValueError, RecursionError):
         return RewrapState()
+    typed = all(type(getattr(state, each.name)) is type(each.default) for each in fields(state))
+    return state if typed and state.state in get_args(State) else RewrapState()

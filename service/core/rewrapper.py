@@ -12,11 +12,14 @@ import secrets
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from service.core.caller import Caller
 from service.core.clock import Clock, Pause
 from service.core.errors import IntegrityError
+from service.core.gate import About, Call, Gate
 from service.core.key_ports import KeyObserver, KeyTable
 from service.core.keyring import Keyring
-from service.core.maintenance import TERM
+from service.core.maintenance import OWN_IDENTITY, TERM
+from service.core.policy import ANY_STORE, Policy
 from service.core.ports import KeyringSource, MaintenanceTable, Observer
 from service.core.records_by_key import count_by_key
 from service.core.rewrap_state import RewrapState, decode_state
@@ -37,6 +40,7 @@ class Rewrapper:
     def __init__(  # noqa: PLR0913 — the parts of the world that this touches, named at the call
         self,
         *,
+        gate: Gate,
         keyring: KeyringSource,
         table: KeyTable,
         agreed: MaintenanceTable,
@@ -46,6 +50,7 @@ class Rewrapper:
         clock: Clock,
         pause: Pause,
     ) -> None:
+        self._gate = gate
         self._keyring = keyring
         self._table = table
         self._agreed = agreed
@@ -102,7 +107,15 @@ class Rewrapper:
                 state = _counting(state, outcome)
             note = self._noted(note, state)
             self._pause(timedelta(seconds=tried / _PER_SECOND))
+        # The outcome of what an operator asked for is recorded before it is told.
         finished = state.rewrapped == before.rewrapped and state.left == state.altered
+        if finished:
+            self._gate.record(
+                _call(state),
+                About("store.write", ANY_STORE, subject=state.to),
+                "allowed",
+                "rewrapped",
+            )
         self._noted(
             note,
             replace(state, state="done" if finished else "running", passes=state.passes + 1),
@@ -127,6 +140,11 @@ class Rewrapper:
             self._observer.security_event(error.reason)
             return "altered"
         return "rewrapped" if self._table.swap(stored, signed) else "left"
+
+
+def _call(state: RewrapState) -> Call:
+    """Return in whose name the outcome is recorded: the broker's own, under the request that asked for it."""
+    return Call(Caller(OWN_IDENTITY, "broker", "own"), state.request_id, Policy(()))
 
 
 def _counting(state: RewrapState, outcome: str) -> RewrapState:

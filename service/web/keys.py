@@ -62,6 +62,7 @@ OPERATIONS = (
         summary="Seal everything that is stored again under the primary key, in the background.",
         run=_rewrap,
         answers={202: RewrapDocument},
+        problems=(409,),
     ),
     Operation(
         method="GET",

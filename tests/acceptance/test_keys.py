@@ -250,6 +250,11 @@ def test_a_key_is_replaced_without_a_restart_and_nobody_notices(quick: Service) 
     wait_until("it seals", lambda: bool(_keys(quick)["k2"]["primary"]), LOOKS_WITHIN)
     wait_until("on every replica", lambda: _seals(quick) == {"k2"}, LOOKS_WITHIN)
     needed = _keys(quick)[old]["records"]
+    wait_until(
+        "it may begin",
+        lambda: _ask(quick, "keys", "rewrap", "--no-wait").exit_code == 0,
+        LOOKS_WITHIN,
+    )
     rewrapped = _ask(quick, "keys", "rewrap")
     wait_until(
         "the old one may go",

@@ -14,9 +14,10 @@ from service.core.errors import StorageError
 from service.core.key_agreement import KeyAgreement
 from service.core.keyring import Key, Keyring, KeyringError
 from tests.adapters.making import linked
+from tests.core.altering import store_key
 from tests.core.replicas import SECOND
 from tests.support.clock import ManualClock
-from tests.support.world import INSTANCE, World, keyring
+from tests.support.world import INSTANCE, STORE, World, keyring
 
 K1, K1_K2, K2 = keyring("k1"), keyring("k1", "k2"), keyring("k2", primary="k2")
 TO_K2 = keyring("k1", "k2", primary="k2")
@@ -148,6 +149,22 @@ def test_a_key_that_stored_values_need_may_not_go(world: World) -> None:
     assert world.agreement.admit(TO_K2, in_force).key_ids == ("k1", "k2")
 
 
+def test_a_ring_that_lacks_a_key_is_not_counted_for_at_every_look(world: World) -> None:
+    """Counting reads everything; once a minute is often enough to notice that nothing needs the key any more."""
+    in_force = world.agreement.admit(TO_K2, None)
+    world.ring = K1
+    world.active()
+    with pytest.raises(KeyringError):
+        world.agreement.admit(K2, in_force)
+    world.redis.delete(store_key(STORE))
+
+    with pytest.raises(KeyringError):
+        world.agreement.admit(K2, in_force)
+    world.clock.move(60 * SECOND)
+
+    assert world.agreement.admit(K2, in_force).key_ids == ("k2",)
+
+
 def test_a_key_that_nothing_needs_may_go(world: World) -> None:
     """Its file is taken away after it was retired, and in the end it is nowhere."""
     in_force = world.agreement.admit(TO_K2, None)
@@ -155,6 +172,24 @@ def test_a_key_that_nothing_needs_may_go(world: World) -> None:
     world.active()
 
     assert world.agreement.admit(K2, in_force).key_ids == ("k2",)
+    assert set(world.key_table.checks()) == {"k2"}
+
+
+def test_a_key_that_another_replica_seals_with_may_not_go(world: World) -> None:
+    """What that one writes next could not be opened here."""
+    other = world.another_agreement("replica-b")
+    mine = world.agreement.admit(K1_K2, None)
+    theirs = other.admit(K1_K2, None)
+    mine = world.agreement.admit(TO_K2, mine)
+
+    with pytest.raises(KeyringError, match="or another replica seals with it"):
+        world.agreement.admit(K2, mine)
+
+    assert "k1" in world.key_table.checks()
+    theirs = other.admit(TO_K2, theirs)
+    other.admit(TO_K2, theirs)
+    world.clock.move(60 * SECOND)
+    assert world.agreement.admit(K2, mine).key_ids == ("k2",)
 
 
 # --- agreement

@@ -35,7 +35,7 @@ def full(world: World) -> Full:
     """Everything, under the old key, in one replica that has just changed over to the new one."""
     full = Full(world)
     ring = world.agreement.admit(OLD, None)
-    world.agreement.admit(BOTH, ring)
+    world.agreement.admit(BOTH, world.agreement.admit(BOTH, ring))
     return full
 
 
@@ -74,6 +74,22 @@ def test_what_was_altered_beyond_reading_is_counted(full: Full) -> None:
     full.world.redis.set(store_key(STORE), b"garbage")
 
     assert full.world.keys.list(KEEPER).malformed == 1
+
+
+def test_nothing_is_sealed_again_before_all_replicas_seal_alike(full: Full) -> None:
+    """One that has not changed over would undo it, or be asked to seal everything with the key that is to go."""
+    late = full.world.another_agreement("replica-b")
+    ring = late.admit(BOTH.sealing_with("k1"), BOTH.sealing_with("k1"))
+    with pytest.raises(KeyInUseError) as refused:
+        full.world.keys.rewrap(KEEPER)
+    full.world.ring = ring
+    with pytest.raises(KeyInUseError):
+        full.world.keys.rewrap(KEEPER)
+    full.world.ring = BOTH
+    late.admit(BOTH, late.admit(BOTH, ring))
+
+    assert refused.value.reason == "keys_differ"
+    assert full.world.keys.rewrap(KEEPER).state == "wanted"
 
 
 def test_a_key_that_nothing_needs_is_let_go_of(full: Full) -> None:

@@ -12,7 +12,7 @@ import pytest
 from service.adapters.redis_keys import RedisKeys
 from service.adapters.redis_link import RedisLink
 from service.core.credential import B2BPassword
-from service.core.errors import CredentialRefusedError, IntegrityError
+from service.core.errors import AuditError, CredentialRefusedError, IntegrityError
 from service.core.maintenance import TERM
 from service.core.rewrap_state import RewrapState, decode_state
 from service.core.rewrapper import Rewrapper
@@ -68,6 +68,24 @@ def test_everything_comes_under_the_new_key_and_says_the_same(full: Full) -> Non
     assert (done.state, done.to, done.rewrapped, done.left) == ("done", "k2", VALUES, 0)
     assert done.passes == 2  # the last one finds nothing
     assert full.world.observer.records == {"k2": VALUES}
+
+
+def test_the_outcome_is_recorded_before_it_is_told(full: Full) -> None:
+    """Under the request that asked for it; without the entry it is not done."""
+    full.ask()
+    full.world.rewrapper.run()
+    full.world.audit.broken = True
+    with pytest.raises(AuditError):
+        full.world.rewrapper.run()
+    before = _state(full.world).state
+    full.world.audit.broken = False
+
+    end = _finish(full.world)
+
+    entry = full.world.audit.entries[-1]
+    assert (before, end.state) == ("running", "done")
+    assert (entry.caller, entry.request_id) == ("broker:maintenance", "r-1")
+    assert (entry.action, entry.reason, entry.subject) == ("store.write", "rewrapped", "k2")
 
 
 def test_nothing_is_done_unless_it_was_asked_for(full: Full) -> None:
@@ -336,7 +354,21 @@ def test_asking_again_begins_again(full: Full) -> None:
     assert _finish(full.world).state == "done"
 
 
-@pytest.mark.parametrize("note", [b"", b"junk", b"[]", b'{"state":"done","more":1}', b"\xff"])
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"",
+        b"junk",
+        b"[]",
+        b"\xff",
+        b"[" * 100_000,
+        b'{"state":"done","more":1}',
+        b'{"state":"other"}',
+        b'{"state":"wanted","to":1}',
+        b'{"state":"wanted","left":"1"}',
+        b'{"state":"wanted","left":true}',
+    ],
+)
 def test_a_note_that_is_not_readable_says_nothing(note: bytes) -> None:
     """It is Redis's word."""
     assert decode_state(note) == RewrapState()

@@ -302,6 +302,7 @@ class World:
     def another_rewrapper(self) -> Rewrapper:
         """Return the rewrapper of another replica."""
         return Rewrapper(
+            gate=self.gate,
             keyring=self.keyring,
             table=self.key_table,
             agreed=self.agreed,
