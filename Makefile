@@ -55,7 +55,7 @@ types: $(READY) ## mypy, strict
 contracts: $(READY) ## who may import whom
 	$(BIN)/lint-imports
 
-bench: $(READY) ## mint, redeem and proxy against two floors, as ratios
+bench: $(READY) ## mint, redeem and proxy against floors, as ratios
 	$(BIN)/python -m bench
 
 lock: $(READY) ## resolve the dependencies again and pin them with hashes

@@ -5,7 +5,9 @@ import tempfile
 from pathlib import Path
 
 from bench.footprint import redis_bytes, resident
+from bench.guarded import guard_us
 from bench.load import ask_often
+from bench.proxies import SIZES
 from bench.report import Findings, as_text, write_json
 from bench.rounds import Plan, run_rounds, to_terminal
 from bench.seen import seen_token_us
@@ -38,11 +40,11 @@ def _measure(setting: Setting, plan: Plan) -> Findings:
     samples = run_rounds(setting, plan, to_terminal)
     workers = [resident(pid) for pid in setting.workers["redeem"]]
     seen = seen_token_us(setting.access_file, setting.token)
-    return Findings(samples, workers, reference_bytes, seen)
+    return Findings(samples, workers, reference_bytes, seen, guard_us(SIZES["1 MB"]))
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="bench", description="the broker against two floors")
+    parser = argparse.ArgumentParser(prog="bench", description="the broker against floors")
     parser.add_argument("--seconds", type=float, help="for each target in each round")
     parser.add_argument("--rounds", type=int, help="for each number of connections")
     parser.add_argument("--connections", type=int, nargs="+", help="how many at a time")

@@ -1,7 +1,7 @@
-"""The floors: what a Flask application under gunicorn costs before it does anything, and with one Redis script call.
+"""The floors: what a Flask application under gunicorn costs before it does anything, with one Redis script call, and as a bare proxy.
 
 They run with the broker's own gunicorn options, taken from the broker's own function, so that nothing but the application differs.
-``python -m bench.floors bare`` and ``python -m bench.floors redis`` read the same environment as the broker does.
+``python -m bench.floors bare``, ``redis`` and ``urllib3 PORT`` read the same environment as the broker does.
 """
 
 import hashlib
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from flask import Flask
+import urllib3
+from flask import Flask, Response, request
 from gunicorn.app.base import BaseApplication
 
 from service.server import gunicorn_options
@@ -19,6 +20,8 @@ from service.settings import load_settings
 
 ANSWER = {"status": "ok", "store_hash": "abc123"}
 KEYS = ("bench:{floor}:reference", "bench:{floor}:store")
+_POOLED = 32
+_CHUNK_BYTES = 64 * 1024
 _SCRIPT = Path(__file__).with_name("floor.lua")
 # The ops port is the broker's, and its thread sleeps under load.
 _OPS_HOOKS = ("on_starting", "post_fork", "post_worker_init", "child_exit")
@@ -46,6 +49,27 @@ def redis_app(url: str) -> Flask:
     def _answer() -> dict[str, str]:
         client.evalsha(digest, len(KEYS), *KEYS)
         return ANSWER
+
+    return app
+
+
+def proxying_app(port: int) -> Flask:
+    """Return an application that passes a request on to a server on loopback with one header more, and streams the answer."""
+    app = Flask("floor-urllib3", static_folder=None)
+    pool = urllib3.HTTPConnectionPool("127.0.0.1", port, maxsize=_POOLED, block=True)
+
+    @app.get("/v1/proxy/<path:rest>")
+    def _forward(rest: str) -> Response:
+        answer = pool.urlopen(
+            "GET",
+            f"/{rest}?{request.query_string.decode()}",
+            headers={"authToken": "the-token"},
+            preload_content=False,
+        )
+        chunks = answer.stream(_CHUNK_BYTES)
+        response = Response(chunks, answer.status, list(answer.headers.items()))
+        response.call_on_close(answer.release_conn)
+        return response
 
     return app
 
@@ -80,9 +104,13 @@ class FloorServer(BaseApplication):
 
 
 def main() -> None:
-    """Serve the floor that the one argument names."""
+    """Serve the floor that the first argument names."""
     settings = load_settings()
-    makers = {"bare": bare_app, "redis": lambda: redis_app(settings.redis_url)}
+    makers = {
+        "bare": bare_app,
+        "redis": lambda: redis_app(settings.redis_url),
+        "urllib3": lambda: proxying_app(int(sys.argv[2])),
+    }
     FloorServer(gunicorn_options(settings), makers[sys.argv[1]]).run()
 
 

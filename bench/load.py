@@ -31,12 +31,14 @@ class Target:
         port: On loopback.
         status: The only status that counts.
         requests: Whole requests; the connections take them in turn, and each keeps to its own.
+        floor: The name of the target that it is compared with; that of a floor is its own.
     """
 
     name: str
     port: int
     status: int
     requests: tuple[bytes, ...]
+    floor: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +128,14 @@ def ask_often(target: Target, times: int, connections: int) -> None:
 class _Connection:
     """One connection and the request that it repeats."""
 
-    __slots__ = ("_expected", "_name", "_received", "_request", "sent_at", "sock")
+    __slots__ = ("_expected", "_missing", "_name", "_received", "_request", "sent_at", "sock")
 
     def __init__(self, target: Target, number: int) -> None:
         self._request = target.requests[number % len(target.requests)]
         self._expected = b"HTTP/1.1 %d " % target.status
         self._name = target.name
         self._received = b""
+        self._missing = 0
         self.sent_at = 0.0
         # Blocking, without a timeout: a request fits the socket's buffer, and reading happens only when there is something to read.
         self.sock = socket.create_connection(("127.0.0.1", target.port))
@@ -149,28 +152,32 @@ class _Connection:
         received = self.sock.recv(_READ_BYTES)
         if not received:
             raise LoadError(f"{self._name}: the server closed a connection")
-        if self._received:
-            received = self._received + received
-        if not is_whole(received):
+        if self._missing:
+            self._missing = max(0, self._missing - len(received))
+            return not self._missing
+        received = self._received + received
+        missing = missing_bytes(received)
+        if missing is None:
             self._received = received
             return False
         self._received = b""
+        self._missing = missing
         if not received.startswith(self._expected):
             raise LoadError(f"{self._name}: answered {received[:400].decode('latin-1')!r}")
-        return True
+        return not missing
 
 
-def is_whole(received: bytes) -> bool:
-    """Tell whether an answer has arrived up to its end, by its length or its last chunk."""
+def missing_bytes(received: bytes) -> int | None:
+    """Return how much of an answer has yet to come, by its length or its last chunk; None if that cannot be told yet."""
     end = received.find(b"\r\n\r\n")
     if end < 0:
-        return False
+        return None
     head = received[:end].lower()
     at = head.find(_LENGTH)
     if at < 0:
-        return _CHUNKED in head and received.endswith(_LAST_CHUNK)
+        return 0 if _CHUNKED in head and received.endswith(_LAST_CHUNK) else None
     length = int(head[at + len(_LENGTH) :].partition(b"\r\n")[0])
-    return len(received) >= end + 4 + length
+    return max(0, end + 4 + length - len(received))
 
 
 def _loop(connections: list[_Connection], phase: Phase) -> tuple[list[float], int]:

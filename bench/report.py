@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 
 from bench.footprint import Resident
+from bench.proxies import PROXY, named
 from bench.rounds import Sample, Spread, ratios
 
 MIB = 1024 * 1024
@@ -14,9 +15,10 @@ AIM_RATIO = 0.85
 AIM_WORKER_BYTES = 90 * MIB
 AIM_REFERENCE_BYTES = 700
 AIM_SEEN_TOKEN_SHARE = 0.05
+AIM_GUARD_SHARE = 0.10
 _AIMED = ("mint", "redeem")
 _HEAD = (
-    f"{'connections':>11}  {'target':<22} {'ratio to floor B':>22} {'req/s':>7}"
+    f"{'connections':>11}  {'target':<30} {'ratio to its floor':>22} {'req/s':>7}"
     f" {'p50 ms':>7} {'p99 ms':>7} {'worker µs':>9} {'client µs':>9}"
 )
 
@@ -30,12 +32,14 @@ class Findings:
         workers: Memory of the broker's workers after the load.
         reference_bytes: What one live reference takes in Redis.
         seen_token_us: CPU time of verifying a token that was seen before.
+        guard_us: CPU time of the response guard for a body of 1 MB.
     """
 
     samples: Sequence[Sample]
     workers: Sequence[Resident]
     reference_bytes: float
     seen_token_us: float
+    guard_us: float
 
 
 def as_text(findings: Findings) -> str:
@@ -58,7 +62,7 @@ def _row(samples: Sequence[Sample], connections: int, target: str) -> str:
     own = [s for s in samples if (s.connections, s.target) == (connections, target)]
     ratio = _shown(ratios(samples, connections, target))
     return (
-        f"{connections:>11}  {target:<22} {ratio:>22} {median(s.per_second for s in own):>7.0f}"
+        f"{connections:>11}  {target:<30} {ratio:>22} {median(s.per_second for s in own):>7.0f}"
         f" {median(s.p50_ms for s in own):>7.1f} {median(s.p99_ms for s in own):>7.1f}"
         f" {median(s.worker_cpu_us for s in own):>9.0f} {median(s.client_cpu_us for s in own):>9.0f}"
     )
@@ -87,9 +91,8 @@ def _verdicts(findings: Findings) -> list[str]:
         if divided
         else "shared pages in full"
     )
-    share = findings.seen_token_us / median(
-        s.worker_cpu_us for s in findings.samples if s.target == "redeem"
-    )
+    share = findings.seen_token_us / _worker_us(findings, "redeem")
+    guard_share = findings.guard_us / _worker_us(findings, named(PROXY, "1 MB"))
     return [
         *lines,
         _verdict(
@@ -110,7 +113,17 @@ def _verdicts(findings: Findings) -> list[str]:
             f"at most {AIM_SEEN_TOKEN_SHARE:.0%}",
             met=share <= AIM_SEEN_TOKEN_SHARE,
         ),
+        _verdict(
+            "the response guard",
+            f"{findings.guard_us:.0f} µs for 1 MB, {guard_share:.1%} of a worker's time for it",
+            f"at most {AIM_GUARD_SHARE:.0%}",
+            met=guard_share <= AIM_GUARD_SHARE,
+        ),
     ]
+
+
+def _worker_us(findings: Findings, target: str) -> float:
+    return median(s.worker_cpu_us for s in findings.samples if s.target == target)
 
 
 def _verdict(what: str, found: str, aim: str, *, met: bool) -> str:

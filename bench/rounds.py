@@ -10,7 +10,7 @@ from statistics import median
 
 from bench.footprint import cpu_seconds
 from bench.load import Load, Phase, Target, apply_load
-from bench.setting import FLOOR_REDIS, Setting
+from bench.setting import Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Sample:
         connections: How many.
         round: Which, from 0.
         target: Its name.
+        floor: The name of what it is compared with.
         per_second: Answers.
         p50_ms: Latency.
         p99_ms: Latency.
@@ -48,6 +49,7 @@ class Sample:
     connections: int
     round: int
     target: str
+    floor: str
     per_second: float
     p50_ms: float
     p99_ms: float
@@ -98,17 +100,18 @@ def _measured(setting: Setting, target: Target, phase: Phase, number: int) -> Sa
     before = cpu_seconds(workers)
     load = apply_load(target, phase)
     used = cpu_seconds(workers) - before
-    return sample_of(load, phase.connections, number, target.name, used)
+    return sample_of(load, phase.connections, number, target, used)
 
 
 def sample_of(
-    load: Load, connections: int, number: int, target: str, worker_cpu_seconds: float
+    load: Load, connections: int, number: int, target: Target, worker_cpu_seconds: float
 ) -> Sample:
     """Return what one load says."""
     return Sample(
         connections=connections,
         round=number,
-        target=target,
+        target=target.name,
+        floor=target.floor,
         per_second=load.per_second,
         p50_ms=load.latency(0.50) * 1e3,
         p99_ms=load.latency(0.99) * 1e3,
@@ -118,12 +121,10 @@ def sample_of(
 
 
 def ratios(samples: Sequence[Sample], connections: int, target: str) -> Spread:
-    """Return the throughput of a target divided by that of floor B in the same round."""
+    """Return the throughput of a target divided by that of its floor in the same round."""
     chosen = [sample for sample in samples if sample.connections == connections]
-    floor = {sample.round: sample.per_second for sample in chosen if sample.target == FLOOR_REDIS}
-    return spread(
-        [sample.per_second / floor[sample.round] for sample in chosen if sample.target == target]
-    )
+    speed = {(sample.round, sample.target): sample.per_second for sample in chosen}
+    return spread([s.per_second / speed[s.round, s.floor] for s in chosen if s.target == target])
 
 
 def spread(numbers: Sequence[float]) -> Spread:

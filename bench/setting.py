@@ -13,19 +13,20 @@ import redis
 
 from bench.floors import write_records
 from bench.load import Target
+from bench.proxies import PATH, SIZES, start_proxies
 from sandbox.demo.identities import CLUSTER, COMPANY
 from sandbox.demo.processes import Program, accepts, free_port, stopping
 from sandbox.demo.stack import ROOT, Stack, running_stack
 
 STORE = "abc123"
 FLOOR_BARE, FLOOR_REDIS = "floor A: Flask", "floor B: Flask + Redis"
-BROKER_TARGETS = ("mint", "redeem", "proxy")
+BROKER_TARGETS = ("mint", "redeem")
 _WORKERS = "2"
 _WORKER = "k8s:commerce/order-worker"
 _TTL_SECONDS = 3600
 _REDEEM_USES = 1_000_000
 _REFERENCES = 64
-_UPSTREAM_PATH = "/api/v3/io/companies?limit=4"
+_ASKED = {"store_hash": STORE, "audience": _WORKER, "ttl_seconds": _TTL_SECONDS}
 # The demo's rules, with lives long enough for a whole run.
 _ACCESS = """\
 version: 1
@@ -114,16 +115,18 @@ def running_setting(folder: Path) -> Iterator[Setting]:
         bare, bare_port = _start_floor(running, stack, "bare")
         scripted, scripted_port = _start_floor(running, stack, "redis")
         _activate_store(stack)
-        mint, redeem, proxy = _broker_targets(stack)
+        proxies = start_proxies(running, stack, settings, _proxied(stack))
+        mint, redeem = _broker_targets(stack)
         floors = (
-            Target(FLOOR_BARE, bare_port, 200, redeem.requests),
-            Target(FLOOR_REDIS, scripted_port, 200, redeem.requests),
+            Target(FLOOR_BARE, bare_port, 200, redeem.requests, FLOOR_REDIS),
+            Target(FLOOR_REDIS, scripted_port, 200, redeem.requests, FLOOR_REDIS),
         )
         programs = {FLOOR_BARE: bare, FLOOR_REDIS: scripted}
         programs |= dict.fromkeys(BROKER_TARGETS, stack.broker)
         workers = {name: tuple(program.children()) for name, program in programs.items()}
+        targets = (*floors, mint, redeem, *proxies.targets)
         token = stack.identities.workload("commerce", "order-worker")
-        yield Setting((*floors, mint, redeem, proxy), workers, client, access, token)
+        yield Setting(targets, workers | dict(proxies.workers), client, access, token)
 
 
 def _start_floor(running: contextlib.ExitStack, stack: Stack, name: str) -> tuple[Program, int]:
@@ -153,31 +156,45 @@ def _activate_store(stack: Stack) -> None:
     _ask(stack.port, "PUT", f"/v1/stores/{STORE}", {"credential": credential}, operator)
 
 
-def _broker_targets(stack: Stack) -> tuple[Target, Target, Target]:
-    minter = _bearer(stack.identities.workload("commerce", "order-sync"))
+def _broker_targets(stack: Stack) -> tuple[Target, Target]:
     user = _bearer(stack.identities.workload("commerce", "order-worker"))
-    ask = {"store_hash": STORE, "audience": _WORKER, "ttl_seconds": _TTL_SECONDS}
-
-    def minted(access: str, **more: int) -> str:
-        body = {**ask, "access": access, **more}
-        return str(_ask(stack.port, "POST", "/v1/references", body, minter)["reference"])
-
-    redeemed = [minted("redeem", max_uses=_REDEEM_USES) for _ in range(_REFERENCES)]
-    proxied = [minted("proxy") for _ in range(_REFERENCES)]
-    mint = prepared("POST", "/v1/references", minter, {**ask, "access": "proxy"})
+    mint = prepared("POST", "/v1/references", _minter(stack), {**_ASKED, "access": "proxy"})
     redeem = (
         prepared("POST", "/v1/references/redeem", user, {"reference": reference})
-        for reference in redeemed
-    )
-    proxy = (
-        prepared("GET", f"/v1/proxy{_UPSTREAM_PATH}", {**user, "Broker-Reference": reference})
-        for reference in proxied
+        for reference in _minted(stack, "redeem", max_uses=_REDEEM_USES)
     )
     return (
-        Target("mint", stack.port, 201, (mint,)),
-        Target("redeem", stack.port, 200, tuple(redeem)),
-        Target("proxy", stack.port, 200, tuple(proxy)),
+        Target("mint", stack.port, 201, (mint,), FLOOR_REDIS),
+        Target("redeem", stack.port, 200, tuple(redeem), FLOOR_REDIS),
     )
+
+
+def _proxied(stack: Stack) -> list[tuple[str, tuple[bytes, ...]]]:
+    """Return for each size the requests that ask for an answer of it."""
+    user = _bearer(stack.identities.workload("commerce", "order-worker"))
+    references = _minted(stack, "proxy")
+    return [
+        (
+            size,
+            tuple(
+                prepared("GET", f"{PATH}?bytes={length}", {**user, "Broker-Reference": reference})
+                for reference in references
+            ),
+        )
+        for size, length in SIZES.items()
+    ]
+
+
+def _minted(stack: Stack, access: str, **more: int) -> list[str]:
+    body = {**_ASKED, "access": access, **more}
+    return [
+        str(_ask(stack.port, "POST", "/v1/references", body, _minter(stack))["reference"])
+        for _ in range(_REFERENCES)
+    ]
+
+
+def _minter(stack: Stack) -> dict[str, str]:
+    return _bearer(stack.identities.workload("commerce", "order-sync"))
 
 
 def prepared(

@@ -26,6 +26,7 @@ from urllib3.exceptions import HTTPError
 from service import __version__
 from service.adapters.circuit import Circuit
 from service.adapters.deadline import Deadline, Watch
+from service.adapters.decoding import decoded
 from service.core.errors import (
     UpstreamAnswerError,
     UpstreamError,
@@ -41,7 +42,8 @@ _USER_AGENT = f"b2b-credential-broker/{__version__}"
 _SAFE_METHODS = ("GET", "HEAD")
 _FIRST_FINAL_STATUS = 200
 _WITHOUT_BODY = (204, 304)
-_CODINGS = ("identity", "gzip", "x-gzip", "deflate")
+_IDENTITY = "identity"
+_CODINGS = (_IDENTITY, "gzip", "x-gzip", "deflate")
 _IDLE_SECONDS = 30.0
 _NETWORK_ERRORS = (OSError, HTTPException, HTTPError)
 
@@ -89,7 +91,7 @@ class UpstreamResponse:
     def headers(self) -> list[tuple[str, str]]:
         """See ``ProxyResponse.headers``."""
         listed = list(self._response.headers.items())
-        if "content-encoding" not in self._response.headers:
+        if not self._is_encoded:
             return listed
         # The body is given decoded, so its old length and encoding no longer describe it.
         return [
@@ -101,11 +103,21 @@ class UpstreamResponse:
         value: str | None = self._response.headers.get(name)
         return value
 
+    @property
+    def _is_encoded(self) -> bool:
+        return (
+            self._response.headers.get("Content-Encoding", _IDENTITY).strip().lower() != _IDENTITY
+        )
+
     def chunks(self) -> Iterator[bytes]:
         """See ``ProxyResponse.chunks``."""
         try:
-            yield from self._response.stream(_CHUNK_BYTES, decode_content=True)
-        except (*_NETWORK_ERRORS, ValueError):  # of a chunk with a size below zero
+            chunks = self._response.stream(_CHUNK_BYTES, decode_content=False)
+            yield from decoded(chunks, _CHUNK_BYTES) if self._is_encoded else chunks
+        except (
+            *_NETWORK_ERRORS,
+            ValueError,
+        ):  # of damaged compression, or a chunk with a size below zero
             raise _failed(self._deadline) from None
         if self._deadline.missed:
             raise _timed_out()
@@ -356,7 +368,7 @@ def _is_usable(response: BaseHTTPResponse, method: str) -> bool:
     # http.client skips only 100; any other interim answer is not the answer.
     if response.status < _FIRST_FINAL_STATUS:
         return False
-    if headers.get("Content-Encoding", "identity").strip().lower() not in _CODINGS:
+    if headers.get("Content-Encoding", _IDENTITY).strip().lower() not in _CODINGS:
         return False
     # http.client takes a head that was cut off for one that ended, so an answer has to say how long it is.
     says_length = "Content-Length" in headers or "Transfer-Encoding" in headers

@@ -63,6 +63,7 @@ _RESPONSE_DROPPED = _HOP_BY_HOP | {
     "set-cookie",
     "set-cookie2",
     "www-authenticate",
+    "refresh",  # a redirect in other words
     # The broker's own server writes these two.
     "date",
     "server",

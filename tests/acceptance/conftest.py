@@ -8,12 +8,14 @@ from sandbox.demo.stack import Stack, running_stack
 from tests.support.http import Client
 from tests.support.service import Service
 
+PLENTY = {"BROKER_UPSTREAM_REQUESTS_PER_MINUTE": "1000000"}
+"""A budget that no test reaches by accident."""
+
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Valkey, sandbox and a broker with two worker processes, and with a budget that no test reaches by accident."""
-    settings = {"BROKER_UPSTREAM_REQUESTS_PER_MINUTE": "1000000"}
-    with running_stack(tmp_path_factory.mktemp("stack"), settings) as running:
+    with running_stack(tmp_path_factory.mktemp("stack"), PLENTY) as running:
         yield running
 
 

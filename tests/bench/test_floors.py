@@ -1,8 +1,24 @@
 """The floors answer, and the second one does its Redis call."""
 
+import sys
+from pathlib import Path
+
+import pytest
 import redis
 
-from bench.floors import ANSWER, KEYS, FloorServer, bare_app, redis_app, write_records
+from bench.floors import (
+    ANSWER,
+    KEYS,
+    FloorServer,
+    bare_app,
+    proxying_app,
+    redis_app,
+    write_records,
+)
+from bench.origin import document
+from bench.proxies import PATH, SIZES
+from sandbox.demo.processes import Program, accepts, free_port, stopping
+from sandbox.demo.stack import ROOT
 from service.server import BrokerServer, gunicorn_options
 from service.settings import Settings
 
@@ -30,6 +46,20 @@ def test_the_second_floor_counts_down_in_redis(valkey: "redis.Redis", valkey_por
     assert (answer.status_code, answer.get_json()) == (200, ANSWER)
     assert isinstance(before, bytes)
     assert after == before.replace(b"9999999", b"9999998", 1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_bare_proxy_passes_on_what_the_origin_says(size: str, tmp_path: Path) -> None:
+    """A document of the length that was asked for."""
+    origin = free_port()
+    command = [sys.executable, "-m", "bench.origin", str(origin)]
+    with stopping(Program("origin", command, tmp_path, {"PYTHONPATH": str(ROOT)})) as program:
+        program.wait_ready(lambda: accepts(origin))
+        answer = proxying_app(origin).test_client().get(f"{PATH}?bytes={SIZES[size]}")
+
+    assert answer.status_code == 200
+    assert len(answer.data) == SIZES[size] == answer.content_length
+    assert answer.data == document(SIZES[size])
 
 
 def test_a_floor_is_configured_as_the_broker_is() -> None:

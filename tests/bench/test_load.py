@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.load import LoadError, Phase, Target, apply_load, ask_often, is_whole
+from bench.load import LoadError, Phase, Target, apply_load, ask_often, missing_bytes
 from bench.setting import prepared
+
+_LARGE = 1_000_000
 
 
 class _Tiny(http.server.BaseHTTPRequestHandler):
@@ -18,6 +20,12 @@ class _Tiny(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/large":
+            self.send_response(200)
+            self.send_header("Content-Length", str(_LARGE))
+            self.end_headers()
+            self.wfile.write(bytes(_LARGE))
+            return
         if self.path == "/hang-up":
             self.close_connection = True
             return
@@ -52,10 +60,10 @@ def tiny() -> Iterator[_TinyServer]:
 
 def _target(server: _TinyServer, path: str) -> Target:
     requests = tuple(prepared("POST", path, {}, {"number": number}) for number in range(2))
-    return Target("tiny", server.server_address[1], 200, requests)
+    return Target("tiny", server.server_address[1], 200, requests, "tiny")
 
 
-@pytest.mark.parametrize("path", ["/length", "/chunked"])
+@pytest.mark.parametrize("path", ["/length", "/chunked", "/large"])
 def test_every_answer_within_the_time_has_a_latency(tiny: _TinyServer, path: str) -> None:
     """Answers are counted whichever way their end is told, and the server saw as many requests."""
     target = _target(tiny, path)
@@ -93,15 +101,15 @@ def test_anything_but_the_expected_answer_ends_the_measurement(
 
 
 @pytest.mark.parametrize(
-    ("received", "whole"),
+    ("received", "missing"),
     [
-        (b"HTTP/1.1 200 OK\r\nContent-Le", False),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no", False),
-        (b"HTTP/1.1 200 OK\r\nCONTENT-LENGTH: 2\r\nServer: x\r\n\r\nok", True),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", False),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", True),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", None),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\no", 2),
+        (b"HTTP/1.1 200 OK\r\nCONTENT-LENGTH: 2\r\nServer: x\r\n\r\nok", 0),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", None),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 0),
     ],
 )
-def test_an_answer_is_whole_at_its_end_and_not_before(received: bytes, whole: bool) -> None:  # noqa: FBT001 — a parameter of the test
+def test_an_answer_is_whole_at_its_end_and_not_before(received: bytes, missing: int | None) -> None:
     """Otherwise the rest of an answer would be taken for the next one."""
-    assert is_whole(received) is whole
+    assert missing_bytes(received) == missing

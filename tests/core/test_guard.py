@@ -158,7 +158,7 @@ def test_what_is_nearly_the_token_passes(body: bytes) -> None:
 
 
 def test_a_large_body_passes_in_constant_memory() -> None:
-    """No more is held back than a hidden token could need."""
+    """No more is held back than a hidden token could need, and the rest of the chunk that this begins in."""
     guard = ResponseGuard("abc123", [Secret(TOKEN)])
     taken = 0
 
@@ -171,7 +171,7 @@ def test_a_large_body_passes_in_constant_memory() -> None:
     given_out = 0
     for chunk in guard.filter(chunks()):
         given_out += len(chunk)
-        assert taken - given_out < 18 * 512
+        assert taken - given_out < 18 * 512 + 10_000
 
     assert given_out == taken == 1_000_000
 

@@ -58,6 +58,16 @@ def test_another_token_that_says_it_is_the_stores_is_found(spelt: str) -> None:
         list(_guard().filter([spelt.encode()]))
 
 
+@pytest.mark.parametrize("width", [63, 64, 65, 66, 5000])
+@pytest.mark.parametrize("unit", ["J", ".eJ", "eyJ "])
+def test_no_number_of_rare_letters_before_it_hides_a_token(unit: str, width: int) -> None:
+    """The search begins with single letters, and goes on in another way where there are many."""
+    body = (unit * width + " " + _jwt(email="owner@abc123.example", store_hash=STORE)).encode()
+
+    with pytest.raises(TokenLeakError):
+        list(_guard().filter([body]))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -53,6 +53,7 @@ NEVER_SENT = [
 ]
 NEVER_GIVEN = [
     *HOP_BY_HOP,
+    "Refresh",
     "Set-Cookie",
     "Set-Cookie2",
     "WWW-Authenticate",

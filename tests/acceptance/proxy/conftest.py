@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.demo.processes import free_port, stopping
 from sandbox.demo.stack import Stack, broker_settings, start_broker
+from tests.acceptance.conftest import PLENTY
 from tests.support.http import Client
 from tests.support.service import Service
 
@@ -23,7 +24,7 @@ def another_broker(stack: Stack, folder: Path, settings: Mapping[str, str]) -> I
     keyring = stack.folder / "keyring"
     chosen = broker_settings(folder, access, keyring, stack.redis_port, stack.upstream_url)
     port, ops_port = free_port(), free_port()
-    with stopping(start_broker(folder, chosen | dict(settings), port, ops_port)) as broker:
+    with stopping(start_broker(folder, chosen | PLENTY | dict(settings), port, ops_port)) as broker:
         client = Client(port)
         own = replace(stack, folder=folder, broker=broker, port=port, ops_port=ops_port)
         yield Service(own, client)

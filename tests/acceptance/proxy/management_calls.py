@@ -119,8 +119,6 @@ REFUSALS = [
     Refusal({"chunked": True}, 200, _LIST),
     Refusal({"chunked": True, "chunk_bytes": 1}, 200, _WRITE),
     Refusal({"gzip": True}, 200, _LIST),
-    Refusal({"rate_limit_per_minute": 1}, 429, _LIST),
-    Refusal({"rate_limit_per_minute": 1, "rate_limit_retry_after": False}, 429, _WRITE),
     Refusal({"redirect_to": "/api/v3/io/companies"}, 302, _LIST),
     Refusal({"response_headers": {"X-New": "a, b", "Cache-Control": "no-store"}}, 200, _LIST),
 ]
