@@ -1,4 +1,4 @@
-"""Keeps what a process holds inside it: other processes of its user cannot read it, and a crash leaves no core file.
+"""Keeps what a process holds inside it: other processes of its user cannot read it, and one that dies leaves no core file.
 
 On Linux a process that is not dumpable belongs to root in ``/proc``: its environment, memory and open files are closed to its own user,
 and so is attaching a debugger. A core that is piped to a collector, which no limit of size stops, is not made either. The kernel forgets
@@ -20,7 +20,7 @@ _STDERR = 2
 def harden_process() -> bool:
     """Close this process, and tell whether its memory is closed to its own user; it is on Linux only."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # What is left to find a crash by: file, line and function of each frame, and no variables.
+    # What is left to tell where a process ended: file, line and function of each frame, and no variables.
     faulthandler.enable(_STDERR)
     if sys.platform != "linux":
         return False

@@ -15,13 +15,14 @@ from service.adapters.signing_key import SigningKeyError, new_signing_key, read_
 from service.cli.api import Api, reaches_broker
 from service.cli.audit_files import files_argument, read_files
 from service.cli.audit_query import query
+from service.cli.exits import Exit
+from service.cli.parameters import examples
 from service.cli.showing import as_json, show_rows
 from service.core.audit_report import Report
 from service.core.audit_schema import audit_schema
 from service.core.audit_verify import Verifier
 from service.core.clock import rfc3339
 
-_BROKEN, _UNPROVEN = 1, 4
 _OWNER_ONLY, _FOR_ALL = 0o600, 0o644
 
 
@@ -37,7 +38,7 @@ def audit() -> None:
 audit.add_command(query)
 
 
-@audit.command(name="new-key")
+@audit.command(name="new-key", epilog=examples("broker audit new-key audit.pem"))
 @click.argument("file", type=click.Path(path_type=Path))
 def new_key(file: Path) -> None:
     """Make the key that signs the heads: the private key in FILE, the public key beside it in FILE.pub.
@@ -57,7 +58,7 @@ def new_key(file: Path) -> None:
     click.echo(f"{file} signs; {public_file} verifies")
 
 
-@audit.command()
+@audit.command(epilog=examples("broker audit heads > heads.json"))
 @reaches_broker
 def heads(api: Api) -> None:
     """Export the signed heads of all writers from the running broker, as JSON, for `verify --heads`.
@@ -68,13 +69,18 @@ def heads(api: Api) -> None:
     click.echo(json.dumps({"heads": _exported(api)}, indent=1))
 
 
-@audit.command()
+@audit.command(
+    epilog=examples(
+        "broker audit verify audit.jsonl --heads heads.json --public-key audit.pem.pub",
+        "broker audit verify audit.jsonl audit.jsonl.1 --online --public-key audit.pem.pub",
+    )
+)
 @files_argument
 @click.option("--heads", "exports", multiple=True, help="An export of heads; may be repeated.")
 @click.option("--online", is_flag=True, help="Also take the heads from the running broker.")
 @click.option(
     "--public-key",
-    "public_keys",
+    "public_key_files",
     multiple=True,
     help="FILE.pub of the key that signs the heads; may be repeated, when the key was changed.",
 )
@@ -91,7 +97,7 @@ def verify(  # noqa: PLR0913 — one parameter for each option
     exports: tuple[str, ...],
     *,
     online: bool,
-    public_keys: tuple[str, ...],
+    public_key_files: tuple[str, ...],
     since: datetime | None,
     in_json: bool,
 ) -> None:
@@ -103,9 +109,9 @@ def verify(  # noqa: PLR0913 — one parameter for each option
     Exit codes: 0 nothing is wrong and signed heads vouch for every chain; 1 something is wrong; 2 wrong usage; 3 the broker cannot be
     asked; 4 nothing is wrong, but a chain, or the end of one, has no head that vouches for it.
     """
-    if (exports or online) and not public_keys:
+    if (exports or online) and not public_key_files:
         raise click.UsageError("heads are worth nothing without --public-key")
-    keys = [_read_key(file) for file in public_keys]
+    keys = [_read_key(file) for file in public_key_files]
     verifier = Verifier(keys, since.replace(tzinfo=UTC) if since else None)
     # Heads first: the files may grow meanwhile, and then only have more than was signed.
     if online:
@@ -119,10 +125,12 @@ def verify(  # noqa: PLR0913 — one parameter for each option
         click.echo(json.dumps(asdict(report), indent=1, default=_shown_time))
     else:
         _show(report)
-    sys.exit({"whole": 0, "broken": _BROKEN, "unproven": _UNPROVEN}[report.verdict])
+    sys.exit(
+        {"whole": Exit.DONE, "broken": Exit.REFUSED, "unproven": Exit.UNPROVEN}[report.verdict]
+    )
 
 
-@audit.command()
+@audit.command(epilog=examples("broker audit schema > audit.schema.json"))
 def schema() -> None:
     """Export the JSON Schema of an audit line."""
     click.echo(json.dumps(audit_schema(), indent=2))

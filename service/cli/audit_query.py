@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import click
 
 from service.cli.audit_files import files_argument, read_files
+from service.cli.parameters import examples
 from service.cli.showing import as_json, show_rows
 from service.core.audit import OWN_ACTIONS, Outcome
 from service.core.audit_lines import Line, UnreadableLineError, entry_of, read_entry
@@ -45,7 +46,12 @@ class Wanted:
         return all(matches(text, str(line.fields[name]), "") for name, text in self.texts.items())
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "broker audit query audit.jsonl --store abc123 --outcome denied",
+        "broker audit query audit.jsonl --accessor cba_07qF… --since 2026-11-23T00:00:00Z --json",
+    )
+)
 @files_argument
 @click.option("--store", help="A store hash, or an address such as store-abc123.mybigcommerce.com.")
 @click.option("--caller", help="An identity; * stands for anything.")

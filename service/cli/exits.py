@@ -10,6 +10,7 @@ class Exit(IntEnum):
     REFUSED = 1
     WRONG_USAGE = 2
     UNAVAILABLE = 3
+    UNPROVEN = 4
 
 
 MEANINGS = {
@@ -17,4 +18,5 @@ MEANINGS = {
     Exit.REFUSED: "refused by the broker, forbidden by the state, declined by you, or a check found something",
     Exit.WRONG_USAGE: "the command line is wrong; nothing was sent",
     Exit.UNAVAILABLE: "the broker, Redis or the upstream could not do it now: asking again may help",
+    Exit.UNPROVEN: "of an audit trail: nothing is wrong, but a chain, or the end of one, has no head that vouches for it",
 }

@@ -66,7 +66,7 @@ def new(folder: Path, key_id: str | None, wrap: str | None) -> None:
         click.echo(f"{path} is new; it seals once 'primary' names it and every replica has it")
 
 
-@keys.command(name="list")
+@keys.command(name="list", epilog=examples("broker keys list", "broker keys list --json"))
 @as_json
 @reaches_broker
 def list_keys(api: Api, *, in_json: bool) -> None:
@@ -74,7 +74,7 @@ def list_keys(api: Api, *, in_json: bool) -> None:
     _show(api.ask("GET", "/v1/keys"), in_json=in_json)
 
 
-@keys.command()
+@keys.command(epilog=examples("broker keys rewrap", "broker keys rewrap --no-wait"))
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until it is done.")
 @as_json
 @reaches_broker
@@ -92,7 +92,7 @@ def rewrap(api: Api, *, wait: bool, in_json: bool) -> None:
         raise RefusedError(f"{progress['altered']} stored values cannot be sealed again")
 
 
-@keys.command()
+@keys.command(epilog=examples("broker keys retire k1"))
 @click.argument("key_id")
 @as_json
 @reaches_broker

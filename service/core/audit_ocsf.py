@@ -30,6 +30,7 @@ CLASSES: Mapping[str, tuple[int, int]] = {
     "issuing.pause": (_LIFECYCLE, _OTHER),
     "whoami": (_API, _READ),
     "store.write": (_API, _UPDATE),
+    "store.lock": (_API, _UPDATE),
     "store.read": (_API, _READ),
     "reference.mint": (_API, _CREATE),
     "reference.redeem": (_API, _READ),

@@ -6,7 +6,9 @@ from pathlib import Path
 import service
 from sandbox.demo.stack import ROOT
 
-WORDS = re.compile(r"crash_|CRASH|SIGKILL|SIGSTOP|os\.kill|os\.abort|os\._exit|killpg|faulthandler")
+WORDS = re.compile(
+    r"crash_|CRASH|SIGKILL|SIGSTOP|os\.kill|os\.abort|os\._exit|killpg|faulthandler\._"
+)
 
 
 def test_nothing_that_is_installed_can_be_told_to_crash() -> None:

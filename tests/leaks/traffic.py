@@ -119,6 +119,7 @@ def refused(arena: Arena) -> None:
         ask(service.operator, "GET", path)
     for header in ("X_Request_Id", "Traceparent", "Referer", "User_Agent", "Cookie"):
         ask(service.operator, "GET", "/v1/whoami", **{header: f"{placed} !"})
+    arena.canaries.add("a method that is a secret", placed.upper())
     ask(service.operator, placed.upper(), "/v1/whoami")
     for reference in (placed, f"cbr_{placed}", service.mint(arena_store(arena))[:-1] + "0"):
         service.redeem(reference)
