@@ -23,16 +23,19 @@ def few_threads(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield service
 
 
-@pytest.mark.parametrize("waits_at", ["proxy", "orphans"])
 def test_a_revocation_does_not_wait_for_those_who_wait_for_the_upstream(
-    few_threads: Service, waits_at: str
+    few_threads: Service,
 ) -> None:
     """Neither do minting, redeeming, and whoever asks who they are."""
     store = few_threads.active_store()
     reference, single = few_threads.mint(store), few_threads.mint(store, access="redeem")
     slow = {"store_hash": store, "latency_seconds": LATENCY_SECONDS}
     few_threads.upstream("PATCH", "/_sandbox/behaviours", slow)
-    waiting = [_ask(few_threads, waits_at, store, reference) for _ in range(THREADS)]
+    waiting = [
+        threading.Thread(target=few_threads.companies, args=(reference,)) for _ in range(THREADS)
+    ]
+    for thread in waiting:
+        thread.start()
 
     began = time.monotonic()
     whoami = few_threads.client.ask(few_threads.operator, "GET", "/v1/whoami")
@@ -48,15 +51,3 @@ def test_a_revocation_does_not_wait_for_those_who_wait_for_the_upstream(
     assert took < LATENCY_SECONDS - 1
     for thread in waiting:
         thread.join()
-
-
-def _ask(service: Service, way: str, store: str, reference: str) -> threading.Thread:
-    """Begin a request that takes as long as the upstream."""
-    token, path = service.operator, f"/v1/stores/{store}/orphans"
-    headers = {}
-    if way == "proxy":
-        token, path = service.worker, "/v1/proxy/api/v3/io/companies?limit=1"
-        headers = {"Broker_Reference": reference}
-    thread = threading.Thread(target=service.client.ask, args=(token, "GET", path), kwargs=headers)
-    thread.start()
-    return thread
