@@ -32,7 +32,7 @@ image: ## the container image, by docker; PYTHON_IMAGE=… names another base
 test: $(READY) ## every test, real Valkey included
 	$(BIN)/pytest
 
-chaos: $(READY) ## the long proofs: kill -9 at every point, again and again; about ten minutes
+chaos: $(READY) ## the long proofs: kill -9 at every point, again and again; about twenty minutes
 	$(BIN)/pytest -m chaos tests
 
 check: $(READY) ## what CI runs: format, lint, types, contracts, tests with branch coverage
