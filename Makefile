@@ -43,7 +43,7 @@ chart: $(READY) ## write anew what comes from the chart: the table of its README
 test: $(READY) ## every test, real Valkey included
 	$(BIN)/pytest
 
-chaos: $(READY) ## the long proofs: kill -9 at every point, again and again; about ten minutes
+chaos: $(READY) ## the long proofs: kill -9 at every point, again and again; about twenty minutes
 	$(BIN)/pytest -m chaos tests
 
 check: $(READY) ## what CI runs: format, lint, types, contracts, tests with branch coverage
