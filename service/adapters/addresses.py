@@ -8,9 +8,8 @@ Source: security.md §2.3 P-13; RFC 6890; RFC 6052 §2.1 and §3.1 (NAT64); RFC 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 _ENDING_IN_IPV4 = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
-_LOCAL_NAT64 = IPv6Network(
-    "64:ff9b:1::/48"
-)  # RFC 8215; not yet known to the older releases of Python
+# RFC 8215; older releases of Python take it for global.
+_LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
 
 
 def is_public(text: str) -> bool:
