@@ -4,9 +4,6 @@
 """
 
 import random
-import re
-import secrets
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,33 +14,25 @@ import structlog
 from service import __version__
 from service.adapters.access_source import AccessFile
 from service.adapters.audit_file import AuditFile
-from service.adapters.aws_kms import AwsKms, AwsKmsOptions
 from service.adapters.background import Background, Regularly
-from service.adapters.calls import CallWatch, timed
 from service.adapters.circuit import Circuit
-from service.adapters.deadline import Watch
 from service.adapters.deprecations import Deprecations
 from service.adapters.issuer_links import IssuerLinks
 from service.adapters.key_times import KeyTimes
-from service.adapters.keyring_dir import KeyringDirectory, KeyWrapper
+from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.keyring_in_force import KeyringInForce
 from service.adapters.metrics import Metrics
-from service.adapters.redis_connections import RedisOptions
-from service.adapters.redis_errors import EVICTS
 from service.adapters.redis_heads import RedisHeads
 from service.adapters.redis_installation import Installation
 from service.adapters.redis_keys import RedisKeys
 from service.adapters.redis_link import RedisLink
 from service.adapters.redis_locks import RedisLocks
 from service.adapters.redis_maintenance import RedisMaintenance
-from service.adapters.redis_node import Wait
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.adapters.signing_key import read_signing_key
 from service.adapters.stores_dir import StoresDirectory
 from service.adapters.upstream import B2BUpstream
-from service.adapters.upstream_link import UpstreamLink, UpstreamOptions
-from service.adapters.vault_transit import VaultOptions, VaultTransit
 from service.core.audit_keeping import AuditKeeper, HeadReader
 from service.core.cleaning import Cleaner
 from service.core.errors import BrokerError
@@ -63,6 +52,14 @@ from service.core.rewrapper import Rewrapper
 from service.core.store_reader import StoreReader
 from service.core.stores import Stores
 from service.core.token_cache import TokenCache
+from service.outside import (
+    call_watches,
+    key_wrappers,
+    redis_options,
+    redis_wait,
+    replica_name,
+    upstream_link,
+)
 from service.settings import Settings
 from service.web.bulkhead import Bulkhead
 from service.web.callers import Callers
@@ -70,9 +67,7 @@ from service.web.crowd import Crowd
 from service.web.edge import Edge
 from service.web.failure_limit import FailureLimit
 from service.web.ops import Check
-from service.web.spans import Trace, untraced
 
-_REDIS_TIMEOUT = timedelta(milliseconds=450)
 _MARGIN = timedelta(seconds=10)
 _PATIENCE = timedelta(seconds=10)
 _RELOAD_EVERY = timedelta(seconds=2)
@@ -138,11 +133,11 @@ def build_broker(settings: Settings) -> Broker:
         metrics.access_in_force,
         _recording_loads(gate),
     )
-    redis_watch, upstream_watch, trace = _watches(settings, metrics)
-    link = RedisLink.connect(redis_options(settings), _wait(settings), redis_watch)
+    redis_watch, upstream_watch, trace = call_watches(settings, metrics)
+    link = RedisLink.connect(redis_options(settings), redis_wait(settings), redis_watch)
     directory = KeyringDirectory(settings.keyring_dir, key_wrappers(settings))
     key_table = RedisKeys(link)
-    agreement = KeyAgreement(key_table, metrics, settings.instance, _replica(), now)
+    agreement = KeyAgreement(key_table, metrics, settings.instance, replica_name(), now)
     keyring = KeyringInForce(directory.read, agreement.admit, metrics.keyring_refused)
     installation = Installation(link, settings.instance, metrics.storage_wiped)
     upstream = B2BUpstream(
@@ -337,90 +332,6 @@ def _recording_loads(gate: Gate) -> Callable[[bool, str], None]:
             gate.record_own("access.load", "denied", "access_file_refused", subject)
 
     return record
-
-
-def _watches(settings: Settings, metrics: Metrics) -> tuple[CallWatch, CallWatch, Trace]:
-    """Return who watches calls to Redis, calls to the upstream, and requests."""
-    redis, upstream = timed(metrics.redis_call), timed(metrics.upstream_call)
-    if not settings.traces:
-        return redis, upstream, untraced
-    from service.adapters.otel import Traces
-
-    traces = Traces()
-    return traces.redis(redis), traces.upstream(upstream), traces.request
-
-
-def key_wrappers(settings: Settings) -> dict[str, KeyWrapper]:
-    """Return who unwraps keys, by the suffix of their files. One that is not set says so when it is asked."""
-    return {
-        "vault": VaultTransit(
-            VaultOptions(
-                url=settings.vault_url,
-                token_file=settings.vault_token_file,
-                ca_file=settings.vault_ca_file,
-                namespace=settings.vault_namespace,
-                mount=settings.vault_transit_mount,
-                key=settings.vault_transit_key,
-                instance=settings.instance,
-            )
-        ),
-        "aws-kms": AwsKms(
-            AwsKmsOptions(
-                key=settings.aws_kms_key,
-                region=settings.aws_region,
-                url=settings.aws_kms_url,
-                credentials_file=settings.aws_credentials_file,
-                instance=settings.instance,
-            )
-        ),
-    }
-
-
-def _replica() -> str:
-    """Return the name by which the other replicas know this process."""
-    host = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())[:63]
-    return f"{host}-{secrets.token_hex(3)}"
-
-
-def redis_options(settings: Settings) -> RedisOptions:
-    """Return how the settings say to reach Redis."""
-    return RedisOptions(
-        url=settings.redis_url,
-        username=settings.redis_username,
-        password_file=settings.redis_password_file,
-        ca_file=settings.redis_ca_file,
-        timeout=_REDIS_TIMEOUT,
-        sentinel_password_file=settings.redis_sentinel_password_file,
-        allow_evicting=settings.allow_evicting_redis,
-    )
-
-
-def _wait(settings: Settings) -> Wait | None:
-    if not settings.redis_wait_replicas:
-        return None
-    return Wait(settings.redis_wait_replicas, timedelta(milliseconds=settings.redis_wait_millis))
-
-
-def redis_evicts(settings: Settings) -> bool:
-    """Tell whether Redis, if it answers at this moment, may throw away what it was given; one that is away is looked at later."""
-    link = RedisLink.connect(redis_options(settings))
-    reason = _quietly(link.ping)
-    link.close()
-    return reason == EVICTS
-
-
-def upstream_link(settings: Settings, circuit: Circuit) -> UpstreamLink:
-    """Return the link to the upstream that the settings name."""
-    return UpstreamLink(
-        UpstreamOptions(
-            url=settings.upstream_url,
-            ca_file=settings.upstream_ca_file,
-            timeout=settings.upstream_timeout,
-            admits_private=settings.allow_insecure_upstream,
-        ),
-        Watch(),
-        circuit,
-    )
 
 
 def _quietly(ask: Callable[[], object]) -> str:

@@ -5,10 +5,11 @@ from service.adapters.access_schema import AccessFileError
 from service.adapters.audit_file import STDOUT, AuditFile
 from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.stores_dir import StoresDirectory
-from service.app import key_wrappers, now
+from service.app import now
 from service.cli.finding import Finding, ok
 from service.core.errors import AuditError
 from service.core.keyring import KeyringError
+from service.outside import key_wrappers
 from service.server import check_tls_files
 from service.settings import Settings, SettingsError
 

@@ -149,7 +149,7 @@ def _content(key_id: str, wrap: str | None) -> str:
 
 
 def _wrapper(wrap: str) -> KeyWrapper:
-    from service.app import key_wrappers
+    from service.outside import key_wrappers
     from service.settings import SettingsError, load_settings
 
     try:

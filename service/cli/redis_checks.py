@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 from service.adapters.redis_facts import RedisFacts, redis_facts
 from service.adapters.redis_topology import nodes_of
-from service.app import now, redis_options
+from service.app import now
 from service.cli.finding import Finding, ok, skipped
 from service.core.errors import StorageError
+from service.outside import redis_options
 from service.settings import Settings
 
 _LEAST_VERSION = (6, 2)

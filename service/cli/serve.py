@@ -31,7 +31,8 @@ def serve() -> None:
     from service.adapters.access_file import AccessFileError, read_access_file
     from service.adapters.logs import configure_logs, log_what_python_prints
     from service.adapters.signing_key import SigningKeyError, read_signing_key
-    from service.app import now, redis_evicts
+    from service.app import now
+    from service.outside import redis_evicts
     from service.server import BrokerServer, check_addresses, check_tls_files
 
     configure_logs(settings.log_level)

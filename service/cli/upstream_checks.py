@@ -5,10 +5,11 @@ from email.utils import parsedate_to_datetime
 
 from service.adapters.circuit import Circuit
 from service.adapters.upstream_link import UpstreamLink
-from service.app import now, upstream_link
+from service.app import now
 from service.cli.finding import Finding, ok, skipped
 from service.core.errors import UpstreamError
 from service.core.ports import ProxyRequest
+from service.outside import upstream_link
 from service.settings import Settings
 
 _MOST_SKEW = timedelta(seconds=30)

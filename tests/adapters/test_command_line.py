@@ -15,8 +15,8 @@ from sandbox.demo.stack import write_access
 from service import __version__
 from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.metrics import MULTIPROCESS
-from service.app import key_wrappers
 from service.cli import main
+from service.outside import key_wrappers
 from service.settings import Settings
 from tests.support.key_services import Vault, serving
 
