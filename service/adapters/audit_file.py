@@ -134,6 +134,9 @@ class AuditFile:
                 continue
             rest = rest[written:]
             self._torn = bool(rest)
+            if len(rest) == 1:
+                # The entry is whole but for its line feed, which the next one brings; written again it would be there twice.
+                return
 
     def _open(self) -> int:
         if self._descriptor is not None and not self._is_in_place():

@@ -1,5 +1,6 @@
 """The audit trail's files, read line by line in the order in which they were written."""
 
+import contextlib
 import gzip
 import sys
 from collections.abc import Iterator, Sequence
@@ -8,7 +9,7 @@ from typing import IO
 
 import click
 
-from service.core.audit_lines import UnreadableLineError, entry_of, read_entry
+from service.core.audit_lines import UnreadableLineError, entries_of, read_entry
 from service.core.audit_report import Place
 
 STDIN = "-"
@@ -42,13 +43,9 @@ def read_files(files: Sequence[str]) -> Iterator[tuple[Place, bytes]]:
 def _began(file: str) -> str:
     """Return the time of a file's first entry."""
     for _, line, _ in _lines(file):
-        entry = entry_of(line)
-        if entry is None:
-            continue
-        try:
-            return read_entry(entry).time.isoformat()
-        except UnreadableLineError:
-            continue
+        for entry in entries_of(line):
+            with contextlib.suppress(UnreadableLineError):
+                return read_entry(entry).time.isoformat()
     return ""
 
 

@@ -1,5 +1,6 @@
 """``broker audit query``: entries by who, what, about what, and when."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from service.cli.audit_files import files_argument, read_files
 from service.cli.parameters import examples
 from service.cli.showing import as_json, show_rows
 from service.core.audit import OWN_ACTIONS, Outcome
-from service.core.audit_lines import Line, UnreadableLineError, entry_of, read_entry
+from service.core.audit_lines import Line, UnreadableLineError, entries_of, read_entry
 from service.core.audit_ocsf import as_ocsf
 from service.core.policy import ACTIONS
 from service.core.wildcard import matches
@@ -94,13 +95,9 @@ def query(
 
 def _entries(files: tuple[str, ...]) -> Iterator[Line]:
     for _, raw in read_files(files):
-        entry = entry_of(raw)
-        if entry is None:
-            continue
-        try:
-            yield read_entry(entry)
-        except UnreadableLineError:
-            continue  # `verify` tells of it
+        for entry in entries_of(raw):
+            with contextlib.suppress(UnreadableLineError):  # `verify` tells of it
+                yield read_entry(entry)
 
 
 def _store_hash(text: str) -> str:

@@ -45,20 +45,27 @@ class Line:
     fields: Mapping[str, object]
 
 
-def entry_of(raw: bytes) -> bytes | None:
-    """Return the entry in a line of a file, still as bytes; None if the line is somebody else's."""
-    if raw.startswith(_BEGINS):
-        return raw
+def entries_of(raw: bytes) -> list[bytes]:
+    """Return the entries in a line of a file, still as bytes; none if the line is somebody else's.
+
+    There is more than one where a disk was full: what one process could not write to its end, another went on behind. Within an entry
+    quotes are escaped, so that it cannot hold the beginning of another.
+    """
+    line = _unwrapped(raw)
+    if not line.startswith(_BEGINS):
+        return []
+    return [_BEGINS + rest for rest in line.split(_BEGINS)[1:]]
+
+
+def _unwrapped(raw: bytes) -> bytes:
     if raw.startswith(_DOCKER):
         try:
-            wrapped = json.loads(raw)["log"].encode("utf-8", "surrogatepass")
+            wrapped: bytes = json.loads(raw)["log"].encode("utf-8", "surrogatepass")
         except (ValueError, KeyError, TypeError, AttributeError):
-            return None
-        return wrapped if wrapped.startswith(_BEGINS) else None
+            return raw
+        return wrapped
     prefix = _CRI.match(raw)
-    if prefix and raw.startswith(_BEGINS, prefix.end()):
-        return raw[prefix.end() :]
-    return None
+    return raw[prefix.end() :] if prefix else raw
 
 
 def read_entry(entry: bytes) -> Line:

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from service.core.audit import BEGIN
 from service.core.audit_heads import Head, read_head
 from service.core.audit_keeping import HEADS_KEPT, RECENT
-from service.core.audit_lines import Line, UnreadableLineError, entry_of, read_entry
+from service.core.audit_lines import Line, UnreadableLineError, entries_of, read_entry
 from service.core.audit_report import ChainReport, Findings, Kind, Place, Report
 from service.core.errors import IntegrityError
 
@@ -99,10 +99,13 @@ class Verifier:
 
     def read(self, place: Place, raw: bytes) -> None:
         """Take the next line."""
-        entry = entry_of(raw)
-        if entry is None:
+        entries = entries_of(raw)
+        if not entries:
             self._others += bool(raw.strip())
-            return
+        for entry in entries:
+            self._read(place, entry)
+
+    def _read(self, place: Place, entry: bytes) -> None:
         self._entries += 1
         try:
             line = read_entry(entry)

@@ -6,6 +6,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from service.adapters.audit_file import AuditFile
 from service.core.audit import unlink
+from service.core.audit_lines import entries_of
 from service.core.errors import AuditError
 from tests.adapters.auditing import PATIENCE, chain_of, entry, last_entry, read_all, sink, takes
 
@@ -151,12 +153,8 @@ def test_a_disk_that_is_full_in_the_middle_of_a_line_refuses_and_recovers(path: 
     """What was written of the line stays alone, and the chain goes on behind it."""
     audit = sink(str(path))
     audit.record(entry("whole"))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 50, hard))
-    try:
+    with _room_for(path, 50):
         refused = [not takes(audit, "torn") for _ in range(2)]
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     audit.record(entry("next"))
 
@@ -164,6 +162,47 @@ def test_a_disk_that_is_full_in_the_middle_of_a_line_refuses_and_recovers(path: 
     assert refused == [True, True]
     assert len(torn) == 51
     assert chain_of(whole + b"".join(rest)) == ["whole", "next"]
+
+
+def test_an_entry_that_lacks_only_the_end_of_its_line_is_recorded(path: Path) -> None:
+    """It is whole, and written again it would be there twice; whoever comes next ends the line first."""
+    audit = sink(str(path))
+    audit.record(entry("r-0"))
+    with _room_for(path, path.stat().st_size - 1):
+        taken = [takes(audit, "r-1"), takes(audit, "r-2")]
+
+    audit.record(entry("r-3"))
+
+    assert taken == [True, False]
+    whole = b"".join(line for line in path.read_bytes().splitlines(keepends=True) if line.strip())
+    assert chain_of(whole) == ["r-0", "r-1", "r-3"]
+
+
+def test_two_processes_on_a_full_disk_lose_no_entry(path: Path) -> None:
+    """What one could not write to its end does not swallow what the other writes next."""
+    one, other = sink(str(path)), sink(str(path))
+    one.record(entry("r-0"))
+    with _room_for(path, 50):
+        refused = not takes(one, "lost")
+
+    for audit in (other, one):
+        audit.record(entry("r-1"))
+
+    found = [e for raw in path.read_bytes().splitlines(keepends=True) for e in entries_of(raw)]
+    whole = [line for line in found if line.endswith(b"}\n")]
+    assert refused
+    assert [unlink(line)[1] for line in whole] == [True] * 3
+
+
+@contextlib.contextmanager
+def _room_for(path: Path, size: int) -> Iterator[None]:
+    """Let a file grow by so many bytes only, for a block."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("where", ["/proc/version", "/proc", "/nowhere/audit.jsonl"])

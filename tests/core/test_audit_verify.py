@@ -309,3 +309,21 @@ def test_a_key_that_was_changed_leaves_two_to_verify_with(trail: Trail) -> None:
 
     assert verifier.report().verdict == "whole"
     assert verified(trail).counts["forged_head"] == 1
+
+
+@pytest.mark.parametrize("cut", [1, 50])
+def test_an_entry_behind_what_another_process_could_not_write_is_read(
+    trail: Trail, cut: int
+) -> None:
+    """A disk was full in the middle of a line, or of its end alone, and the next to write was somebody else."""
+    place = next(p for p in range(9) if trail.lines[p][0] != trail.lines[p + 1][0])
+    (writer, line), (_, following) = trail.lines[place : place + 2]
+    whole = cut == 1
+    trail.lines[place : place + 2] = [("", line[:-cut] + following)] + [(writer, line)] * (
+        not whole
+    )
+
+    report = verified(trail)
+
+    assert report.verdict == "whole"
+    assert report.counts == ({} if whole else {"torn_line": 1})
