@@ -18,7 +18,7 @@ from service.adapters.token_review import PATH as REVIEW_PATH
 from service.adapters.token_review import TokenReviews
 from service.adapters.upstream_link import UpstreamLink, UpstreamOptions, UpstreamResponse
 from service.core.errors import UpstreamAnswerError, UpstreamUnreachableError
-from service.core.ports import ProxyRequest
+from service.core.upstream_ports import ProxyRequest
 
 _TIMEOUT = timedelta(seconds=3)
 _LARGEST_JWK_SET = 256 * 1024

@@ -4,7 +4,7 @@ They lie in the partition of what they stop, so that the script that judges a us
 """
 
 from service.adapters.redis_link import PARTITION, Call, RedisLink, Script, home
-from service.core.ports import LockNotes
+from service.core.store_ports import LockNotes
 
 _ALL = "all"
 _STORE = "s:"

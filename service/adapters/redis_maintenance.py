@@ -7,8 +7,8 @@ from service.adapters.redis_link import PARTITION, RedisLink, Script, home
 from service.adapters.redis_node import Argument
 from service.core.clock import to_millis
 from service.core.lifecycle import STATUSES
-from service.core.ports import Census
 from service.core.records import TokenStyle
+from service.core.store_ports import Census
 
 _MILLISECOND = timedelta(milliseconds=1)
 # What concerns the whole installation lies in the first partition.

@@ -9,8 +9,8 @@ from service.core.allowance import Allowance
 from service.core.budget import ENDPOINT_PER_MINUTE, PER_MINUTE
 from service.core.clock import to_millis
 from service.core.policy import Access
-from service.core.ports import Minted, Taken
 from service.core.reference import Accessor
+from service.core.reference_ports import Minted, Taken
 
 _MILLISECOND = timedelta(milliseconds=1)
 _ACCESSOR_PREFIX = 6  # "cba_" and the partition

@@ -11,7 +11,7 @@ from service.adapters.redis_node import Argument
 from service.core.clock import from_millis, to_millis
 from service.core.errors import StorageError
 from service.core.lock import locked_error
-from service.core.ports import Attempt, Lease, Start, StoreView
+from service.core.store_ports import Attempt, Lease, Start, StoreView
 
 _MINUTE_MILLIS = 60_000
 _MINUTE_DIGITS = 9

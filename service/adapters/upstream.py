@@ -16,7 +16,6 @@ from service.core.errors import (
     UpstreamAnswerError,
     UpstreamError,
 )
-from service.core.ports import ProxyRequest, ProxyResponse
 from service.core.records import TokenStyle, token_headers
 from service.core.secret import Secret
 from service.core.upstream_answers import (
@@ -27,6 +26,7 @@ from service.core.upstream_answers import (
     seconds_of,
     success,
 )
+from service.core.upstream_ports import ProxyRequest, ProxyResponse
 
 _AUTH = "/api/io/auth/backend"
 _TOKENS = "/api/io/backend/tokens"

@@ -33,7 +33,7 @@ from service.core.errors import (
     UpstreamTimeoutError,
     UpstreamUnreachableError,
 )
-from service.core.ports import ProxyRequest
+from service.core.upstream_ports import ProxyRequest
 
 _CHUNK_BYTES = 64 * 1024
 _CONNECT_SECONDS = 5.0

@@ -8,7 +8,7 @@ from service.adapters.upstream_link import UpstreamLink
 from service.app import now
 from service.cli.finding import Finding, ok, skipped
 from service.core.errors import UpstreamError
-from service.core.ports import ProxyRequest
+from service.core.upstream_ports import ProxyRequest
 from service.outside import upstream_link
 from service.settings import Settings
 

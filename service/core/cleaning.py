@@ -16,9 +16,10 @@ from service.core.clock import Clock
 from service.core.errors import CredentialRefusedError, StoreNotActiveError, UpstreamRefusedError
 from service.core.keyring import Keyring
 from service.core.orphans import Intent, delete_named, is_over, read_intent
-from service.core.ports import StoreTable, Upstream
 from service.core.records import StoredToken, StoreRecord, open_token
 from service.core.secret import Secret
+from service.core.store_ports import StoreTable
+from service.core.upstream_ports import Upstream
 
 
 @dataclass(frozen=True, slots=True)

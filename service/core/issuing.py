@@ -38,7 +38,7 @@ from service.core.keyring import Keyring
 from service.core.lifecycle import Event, stored_after_attempt
 from service.core.login_pause import LoginPause
 from service.core.orphans import Intent, delete_named, sign_intent
-from service.core.ports import Lease, Observer, Start, StoreTable, Upstream
+from service.core.ports import Observer
 from service.core.records import (
     StoredToken,
     StoreRecord,
@@ -47,8 +47,10 @@ from service.core.records import (
     seal_token,
 )
 from service.core.secret import Secret
+from service.core.store_ports import Lease, Start, StoreTable
 from service.core.store_reader import Seen
 from service.core.upstream_answers import MISMATCHED, expiry_of
+from service.core.upstream_ports import Upstream
 
 _SETTLE_AGAIN = timedelta(milliseconds=200)
 _SETTLE_TRIES = 25

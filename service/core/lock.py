@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from service.core.clock import from_millis, to_millis
 from service.core.errors import StoreLockedError
-from service.core.ports import StoreView
+from service.core.store_ports import StoreView
 from service.core.strict_json import BadJsonError, parse_json
 
 LockScope = Literal["store", "all"]

@@ -11,7 +11,8 @@ from service.core.errors import StorageError, StoreUnknownError
 from service.core.gate import About, Call, Gate
 from service.core.lock import Lock, read_note, write_note
 from service.core.policy import ANY_STORE, store_matches
-from service.core.ports import LockTable, Observer
+from service.core.ports import Observer
+from service.core.store_ports import LockTable
 
 _LOCK, _READ = "store.lock", "store.read"
 

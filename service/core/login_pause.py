@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from service.core.clock import Clock
 from service.core.errors import IssuingPausedError
 from service.core.gate import Gate
-from service.core.ports import MaintenanceTable, Observer
+from service.core.ports import Observer
+from service.core.store_ports import MaintenanceTable
 
 WINDOW = timedelta(minutes=1)
 MOST_STORES = 5

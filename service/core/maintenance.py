@@ -35,16 +35,10 @@ from service.core.lifecycle import shown
 from service.core.lock import lock_of
 from service.core.login_pause import is_paused
 from service.core.policy import Policy
-from service.core.ports import (
-    Census,
-    KeyringSource,
-    MaintenanceTable,
-    MountedCredentials,
-    Observer,
-    StoreTable,
-)
+from service.core.ports import KeyringSource, Observer
 from service.core.provision import Provision
 from service.core.records import StoredToken, StoreRecord, decode_record
+from service.core.store_ports import Census, MaintenanceTable, MountedCredentials, StoreTable
 from service.core.store_reader import Seen, StoreReader
 
 OWN_IDENTITY = "broker:maintenance"

@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from service.core.clock import from_millis, to_millis
 from service.core.errors import IntegrityError
 from service.core.keyring import Keyring
-from service.core.ports import Attempt, Upstream
 from service.core.secret import Secret
 from service.core.signed import Place, sign, verify
+from service.core.store_ports import Attempt
+from service.core.upstream_ports import Upstream
 
 LATE_EFFECT = timedelta(minutes=10)
 """How long after an attempt the upstream may still carry it out."""

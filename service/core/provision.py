@@ -34,9 +34,10 @@ from service.core.issuing import Issue, Issuer, Order
 from service.core.keyring import Keyring
 from service.core.lifecycle import Event, after
 from service.core.lock import refuse_locked
-from service.core.ports import MaintenanceTable, MountedCredentials, StoreTable, Upstream
 from service.core.records import Refusal, StoredToken, StoreRecord, open_token
+from service.core.store_ports import MaintenanceTable, MountedCredentials, StoreTable
 from service.core.store_reader import Seen, StoreReader
+from service.core.upstream_ports import Upstream
 
 _POLL = timedelta(milliseconds=100)
 _TRIES = 20

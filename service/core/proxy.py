@@ -20,13 +20,14 @@ from service.core.gate import About, Call, Gate
 from service.core.grant import Grant
 from service.core.guard import ResponseGuard
 from service.core.headers import incoming, outgoing
-from service.core.ports import Observer, ProxyRequest, ProxyResponse, Upstream
+from service.core.ports import Observer
 from service.core.references import References, Use
 from service.core.repair import Repair
 from service.core.scope import parse_scope_entry
 from service.core.secret import Secret
 from service.core.target import Target, parse_target
 from service.core.upstream_answers import token_suspected
+from service.core.upstream_ports import ProxyRequest, ProxyResponse, Upstream
 
 WITHHOLDING_BYTES = 256 * 1024
 """Answers up to this size are looked at whole before the first byte leaves, so that a leak becomes an error and not a broken answer."""

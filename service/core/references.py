@@ -37,9 +37,10 @@ from service.core.keyring import Keyring
 from service.core.lifecycle import StoredStatus
 from service.core.lock import LOCKED, locked_error
 from service.core.policy import ANY_STORE, Access, MintAsk, MintTerms
-from service.core.ports import KeyringSource, Minted, Observer, ReferenceTable, Taken
+from service.core.ports import KeyringSource, Observer
 from service.core.records import ActiveToken, active_token, token_headers
 from service.core.reference import Accessor, accessor_of, new_reference, parse_accessor
+from service.core.reference_ports import Minted, ReferenceTable, Taken
 from service.core.secret import Secret
 from service.core.token_cache import TokenCache
 

@@ -25,7 +25,7 @@ from service.core.errors import (
 from service.core.gate import About, Call, Gate
 from service.core.keyring import Keyring
 from service.core.lock import refuse_locked
-from service.core.ports import KeyringSource, MaintenanceTable, Observer, Upstream
+from service.core.ports import KeyringSource, Observer
 from service.core.provision import Provision
 from service.core.records import (
     ActiveToken,
@@ -34,8 +34,10 @@ from service.core.records import (
     active_token,
     open_token,
 )
+from service.core.store_ports import MaintenanceTable
 from service.core.store_reader import Seen, StoreReader
 from service.core.upstream_answers import MISMATCHED
+from service.core.upstream_ports import Upstream
 
 ONCE_IN = timedelta(minutes=15)
 CHECK_EVERY = timedelta(minutes=1)

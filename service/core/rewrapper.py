@@ -20,10 +20,11 @@ from service.core.key_ports import KeyObserver, KeyTable
 from service.core.keyring import Keyring
 from service.core.maintenance import OWN_IDENTITY, TERM
 from service.core.policy import ANY_STORE, Policy
-from service.core.ports import KeyringSource, MaintenanceTable, Observer
+from service.core.ports import KeyringSource, Observer
 from service.core.records_by_key import count_by_key
 from service.core.rewrap_state import RewrapState, decode_state
 from service.core.rewrapping import Stored, needed_keys, rewrapped
+from service.core.store_ports import MaintenanceTable
 
 _COUNT_EVERY = timedelta(minutes=1)
 _COUNT_KEPT = timedelta(minutes=5)

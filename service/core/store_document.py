@@ -8,8 +8,8 @@ from service.core.keyring import Keyring
 from service.core.lifecycle import Status, shown
 from service.core.lock import Lock, lock_of
 from service.core.orphans import read_intent
-from service.core.ports import StoreView
 from service.core.records import StoredToken, StoreRecord, TokenStyle
+from service.core.store_ports import StoreView
 
 
 @dataclass(frozen=True, slots=True)

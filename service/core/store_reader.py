@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from service.core.clock import Clock
 from service.core.errors import IntegrityError, StoreNotActiveError
 from service.core.keyring import Keyring
-from service.core.ports import Observer, StoreTable, StoreView
+from service.core.ports import Observer
 from service.core.records import StoreRecord, decode_record
+from service.core.store_ports import StoreTable, StoreView
 
 
 @dataclass(frozen=True, slots=True)

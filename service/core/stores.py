@@ -19,16 +19,12 @@ from service.core.errors import (
 from service.core.gate import About, Call, Gate
 from service.core.keyring import Keyring
 from service.core.policy import store_matches
-from service.core.ports import (
-    KeyringSource,
-    Observer,
-    ReferenceTable,
-    StoreTable,
-    StoreView,
-)
+from service.core.ports import KeyringSource, Observer
 from service.core.provision import Provision, changed
 from service.core.records import StoreRecord, decode_record, open_token
+from service.core.reference_ports import ReferenceTable
 from service.core.store_document import StoreDocument, store_document
+from service.core.store_ports import StoreTable, StoreView
 from service.core.store_reader import StoreReader, quarantined
 
 _SCANNED_AT_ONCE = 200

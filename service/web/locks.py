@@ -4,14 +4,14 @@ from dataclasses import asdict
 
 from service.core.lock import Lock
 from service.web.body import read_body
-from service.web.models import (
+from service.web.operations import Answered, Asked, Operation
+from service.web.store_models import (
     LockDocument,
     LockNote,
     LocksDocument,
     LockStores,
     StoreLockNote,
 )
-from service.web.operations import Answered, Asked, Operation
 from service.web.stores import store_hash_of
 
 

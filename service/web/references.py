@@ -10,7 +10,8 @@ from service.core.reference import Accessor, accessor_of, parse_accessor
 from service.core.references import KnownReference
 from service.core.secret import Secret
 from service.web.body import read_body, read_query
-from service.web.models import (
+from service.web.operations import Answered, Asked, Operation
+from service.web.reference_models import (
     ActiveDocument,
     InactiveDocument,
     MintedReferenceDocument,
@@ -23,7 +24,6 @@ from service.web.models import (
     Revoke,
     RevokedDocument,
 )
-from service.web.operations import Answered, Asked, Operation
 
 
 def _mint(asked: Asked) -> Answered:

@@ -7,8 +7,10 @@ from service.core import store_document as core
 from service.core.credential import AccessToken, B2BPassword, Credential
 from service.core.secret import Secret
 from service.web.body import read_body, read_optional_body, read_query
-from service.web.models import (
-    STORE_HASH,
+from service.web.models import STORE_HASH
+from service.web.operations import Answered, Asked, Operation
+from service.web.problems import WrongFieldsError
+from service.web.store_models import (
     AccessTokenCredential,
     B2BPasswordCredential,
     OrphansDocument,
@@ -19,8 +21,6 @@ from service.web.models import (
     StoresPage,
     StoresQuery,
 )
-from service.web.operations import Answered, Asked, Operation
-from service.web.problems import WrongFieldsError
 
 _STORE_HASH = re.compile(STORE_HASH, re.ASCII)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from service.adapters.upstream_link import UpstreamLink
 from service.core.errors import UpstreamAnswerError
-from service.core.ports import ProxyRequest
+from service.core.upstream_ports import ProxyRequest
 from tests.adapters.calling import link_to, read
 from tests.support.cluster import JWKS_PATH, REVIEW_PATH, Cluster, running_cluster
 

@@ -10,8 +10,8 @@ from service.adapters.deadline import Watch
 from service.adapters.deprecations import Deprecations
 from service.adapters.upstream import B2BUpstream
 from service.adapters.upstream_link import UpstreamLink, UpstreamOptions, UpstreamResponse
-from service.core.ports import ProxyRequest
 from service.core.secret import Secret
+from service.core.upstream_ports import ProxyRequest
 
 STORE = "abc123"
 EMAIL = Secret(f"owner@{STORE}.example")

@@ -12,8 +12,9 @@ from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.grant import Grant, signed_grant, uses_field
 from service.core.policy import Access
-from service.core.ports import Lease, Minted, Start
 from service.core.reference import Accessor, accessor_of, new_reference
+from service.core.reference_ports import Minted
+from service.core.store_ports import Lease, Start
 from tests.support.clock import START
 from tests.support.world import INSTANCE, MINTER, STORE, WORKER, keyring
 

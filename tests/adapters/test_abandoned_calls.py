@@ -7,7 +7,7 @@ import pytest
 from service.adapters import circuit
 from service.adapters.circuit import FAILURES
 from service.core.errors import UpstreamTimeoutError, UpstreamUnreachableError
-from service.core.ports import ProxyRequest
+from service.core.upstream_ports import ProxyRequest
 from tests.adapters.calling import SECOND, link_to
 from tests.support.wire import ScriptedServer, Wire, answer, scripted_server
 

@@ -15,8 +15,8 @@ from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.allowance import Allowance
 from service.core.grant import Grant, MaxRate, signed_grant, uses_field, verified_reference
-from service.core.ports import Minted, Taken
 from service.core.reference import Accessor, accessor_of, new_reference
+from service.core.reference_ports import Minted, Taken
 from tests.adapters.making import TTL, mint, minted, store
 from tests.support.clock import START
 from tests.support.world import INSTANCE, MINTER, STORE, WORKER, keyring, link_to_fake

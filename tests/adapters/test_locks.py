@@ -8,7 +8,7 @@ from service.adapters.redis_locks import RedisLocks
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.errors import StoreLockedError
-from service.core.ports import LockNotes, Start
+from service.core.store_ports import LockNotes, Start
 from tests.adapters.making import ACTIVE, SPAN, begin, mint, minted, store
 from tests.support.clock import START
 from tests.support.world import STORE, WORKER

@@ -12,8 +12,8 @@ from service.adapters.redis_locks import RedisLocks
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.errors import StorageError
-from service.core.ports import Lease, Start
 from service.core.reference import Accessor
+from service.core.store_ports import Lease, Start
 from tests.adapters.making import ACTIVE, SPAN, begin, linked, mint, minted, store
 from tests.support.clock import START
 from tests.support.fault_proxy import FaultProxy, fault_proxy

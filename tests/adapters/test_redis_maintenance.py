@@ -9,7 +9,7 @@ from sandbox.demo.processes import wait_until
 from service.adapters.redis_link import PARTITION, RedisLink, home
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.core.errors import StorageError
-from service.core.ports import Census
+from service.core.store_ports import Census
 from tests.support.clock import START
 from tests.support.world import STORE
 

@@ -5,7 +5,7 @@ import pytest
 from sandbox.demo.processes import wait_until
 from service.adapters.redis_link import RedisLink
 from service.adapters.redis_stores import RedisStores
-from service.core.ports import Attempt, Lease, Start, StoreView
+from service.core.store_ports import Attempt, Lease, Start, StoreView
 from tests.adapters.making import ACTIVE, SPAN, begin, store
 from tests.support.clock import START
 from tests.support.world import STORE

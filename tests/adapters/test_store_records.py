@@ -8,8 +8,8 @@ import redis
 from service.adapters.redis_link import home
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
-from service.core.ports import Lease, StoreView
 from service.core.reference import partition_of
+from service.core.store_ports import Lease, StoreView
 from tests.adapters.making import ACTIVE, begin, mint, minted, store
 from tests.support.clock import START
 from tests.support.world import STORE, WORKER

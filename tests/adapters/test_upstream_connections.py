@@ -9,7 +9,7 @@ from sandbox.demo.processes import wait_until
 from sandbox.server import RunningSandbox
 from service.adapters.upstream_link import UpstreamLink
 from service.core.errors import UpstreamAnswerError
-from service.core.ports import ProxyRequest
+from service.core.upstream_ports import ProxyRequest
 from tests.adapters.calling import fetch, get, issue, link_to, read, upload, upstream_to
 from tests.support.wire import ScriptedServer, Wire, answer, answering, scripted_server
 

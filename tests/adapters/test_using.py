@@ -14,8 +14,8 @@ from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.grant import verified_reference
 from service.core.policy import Access
-from service.core.ports import Taken
 from service.core.reference import Accessor
+from service.core.reference_ports import Taken
 from tests.adapters.making import ACTIVE, mint, minted, store
 from tests.support.clock import START
 from tests.support.world import INSTANCE, STORE, WORKER, keyring

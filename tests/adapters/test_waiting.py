@@ -9,8 +9,8 @@ from service.adapters.redis_link import RedisLink
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.core.errors import StorageError
-from service.core.ports import Lease
 from service.core.reference import Accessor
+from service.core.store_ports import Lease
 from tests.adapters.making import ACTIVE, begin, linked_to, mint, minted, store
 from tests.support.clock import START
 from tests.support.world import STORE, WORKER

@@ -22,7 +22,8 @@ from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
 from service.adapters.upstream_link import UpstreamLink, UpstreamResponse
 from service.core.audit import AuditEntry
-from service.core.ports import ProxyRequest, Start
+from service.core.store_ports import Start
+from service.core.upstream_ports import ProxyRequest
 from tests.chaos.crashing import is_about, passed
 
 #: class, method → name of the step; the store's hash is the first argument, or in it

@@ -14,9 +14,9 @@ from service.core.orphans import (
     read_intent,
     sign_intent,
 )
-from service.core.ports import Attempt, Start
 from service.core.records import decode_record
 from service.core.secret import Secret
+from service.core.store_ports import Attempt, Start
 from tests.core.altering import store_key, stored
 from tests.core.leasing import end_lease
 from tests.support.clock import START

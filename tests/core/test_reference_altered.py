@@ -12,8 +12,8 @@ from service.core.errors import (
     StoreNotActiveError,
 )
 from service.core.policy import Access, MintAsk
-from service.core.ports import Taken
 from service.core.reference import Accessor
+from service.core.reference_ports import Taken
 from service.core.references import MintedReference, Use
 from tests.core.altering import Change, alter, reference_key, store_key, stored, swap
 from tests.support.world import MINTER, OPERATOR, STORE, WORKER, World, call

@@ -13,8 +13,8 @@ from service.core.errors import (
     UpstreamTimeoutError,
 )
 from service.core.orphans import LATE_EFFECT
-from service.core.ports import Start
 from service.core.secret import Secret
+from service.core.store_ports import Start
 from tests.core.altering import store_key, stored
 from tests.support.upstream import MadeToken
 from tests.support.world import CREDENTIAL, OPERATOR, STORE, World, call, keyring

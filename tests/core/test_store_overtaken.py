@@ -7,8 +7,8 @@ import pytest
 from service.adapters.redis_stores import RedisStores
 from service.core.credential import AccessToken
 from service.core.errors import StoreBusyError, UpstreamError, UpstreamTimeoutError
-from service.core.ports import Lease, Start, StoreView
 from service.core.secret import Secret
+from service.core.store_ports import Lease, Start, StoreView
 from tests.core.altering import store_key, stored
 from tests.core.leasing import end_lease
 from tests.support.world import CREDENTIAL, OPERATOR, STORE, World, call

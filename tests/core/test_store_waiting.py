@@ -15,8 +15,8 @@ from service.core.errors import (
     StoreBusyError,
     UpstreamTimeoutError,
 )
-from service.core.ports import Lease
 from service.core.secret import Secret
+from service.core.store_ports import Lease
 from service.core.stores import Stores
 from tests.core.leasing import end_lease
 from tests.support.upstream import EMAIL

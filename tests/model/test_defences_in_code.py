@@ -13,8 +13,8 @@ from service.core.errors import (
     UpstreamTimeoutError,
 )
 from service.core.orphans import LATE_EFFECT
-from service.core.ports import Lease
 from service.core.secret import Secret
+from service.core.store_ports import Lease
 from tests.core.leasing import end_lease
 from tests.support.upstream import EMAIL
 from tests.support.world import CREDENTIAL, OPERATOR, STORE, World, call

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from itertools import count
 
 from service.core.errors import CredentialRefusedError, UpstreamError
-from service.core.ports import ProxyRequest
 from service.core.records import TokenStyle
 from service.core.secret import Secret
+from service.core.upstream_ports import ProxyRequest
 
 PASSWORD = "canary-password-Zq7!"
 EMAIL = "owner@canary.example"

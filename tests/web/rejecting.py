@@ -1,6 +1,6 @@
 """An upstream that rejects requests with a token that it does not know, in the words that a test chooses."""
 
-from service.core.ports import ProxyRequest
+from service.core.upstream_ports import ProxyRequest
 from tests.support.upstream import CannedResponse, FakeUpstream
 from tests.support.world import STORE
 
