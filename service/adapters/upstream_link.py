@@ -354,7 +354,12 @@ class _PlainConnection(_VettedMixin, HTTPConnection):
 
 
 class _SecureConnection(_VettedMixin, HTTPSConnection):
-    """HTTPS."""
+    """HTTPS. A connection that ends without TLS's word for it was cut, and so was a body that ends with it (RFC 9112 §9.8)."""
+
+    def connect(self) -> None:
+        """Connect, and shake hands."""
+        super().connect()
+        self.sock.suppress_ragged_eofs = False  # type: ignore[union-attr]  # typeshed leaves out this one
 
 
 def _is_quiet(connection: HTTPConnection) -> bool:

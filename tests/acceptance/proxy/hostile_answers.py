@@ -10,7 +10,15 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.acceptance.proxy.puppet import FINE, TOKEN, Play, drip, sending, silence
+from tests.acceptance.proxy.puppet import (
+    FINE,
+    TOKEN,
+    Play,
+    drip,
+    say_goodbye,
+    sending,
+    silence,
+)
 from tests.support.wire import Wire, answer
 
 _TOKEN = TOKEN.encode()
@@ -140,8 +148,12 @@ def broken() -> Iterator[Answered]:
         "a transfer coding beneath the chunks": _transferred("gzip, chunked"),
         "a transfer coding without chunks": _transferred("gzip"),
     }
+    until_closed = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello"
+    bad["a body that ends with TLS cut off"] = until_closed
     for name, sent in bad.items():
         yield Answered("P-12", name, sending(sent), 502, "upstream_answer")
+    said = sending(until_closed, then=say_goodbye)
+    yield Answered("P-12", "a body that ends with TLS", said, 200)
 
 
 def slow() -> Iterator[Answered]:

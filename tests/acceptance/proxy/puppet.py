@@ -31,6 +31,12 @@ def silence(wire: Wire) -> None:
     wire.stopping.wait(3)
 
 
+def say_goodbye(wire: Wire) -> None:
+    """End TLS as it should be ended, which closing the socket does not."""
+    assert isinstance(wire.sock, ssl.SSLSocket)
+    wire.sock.unwrap()
+
+
 def serve_on(wire: Wire) -> None:
     """Keep the connection until the next request on it, and answer that with nothing."""
     wire.read_request()
