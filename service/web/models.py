@@ -57,19 +57,19 @@ Scope = Annotated[
 ]
 
 
-def _printable(text: SecretStr) -> SecretStr:
+def printable(text: SecretStr) -> SecretStr:
     if any(unicodedata.category(character) == "Cc" for character in text.get_secret_value()):
         raise ValueError("no control characters")
     return text
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     if not text.isprintable() or not text.strip():
         raise ValueError("one line of text")
     return text
 
 
-Text = Annotated[SecretStr, Field(min_length=1, max_length=1024), AfterValidator(_printable)]
+Text = Annotated[SecretStr, Field(min_length=1, max_length=1024), AfterValidator(printable)]
 Limit = Annotated[int, BeforeValidator(_checked_number), Field(ge=1, le=200)]
 Flag = Annotated[bool, BeforeValidator(_checked_flag)]
 ReferenceText = Annotated[SecretStr, Field(min_length=1, max_length=200)]

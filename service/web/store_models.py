@@ -21,8 +21,8 @@ from service.web.models import (
     StoreHash,
     Text,
     Time,
-    _one_line,
-    _printable,
+    one_line,
+    printable,
 )
 
 
@@ -30,7 +30,7 @@ class B2BPasswordCredential(Body):
     """An administrator's e-mail and password, exchanged for a token and then forgotten."""
 
     kind: Literal["b2b_password"]
-    email: Annotated[SecretStr, Field(min_length=3, max_length=254), AfterValidator(_printable)]
+    email: Annotated[SecretStr, Field(min_length=3, max_length=254), AfterValidator(printable)]
     password: Text
 
 
@@ -117,7 +117,7 @@ class OrphansQuery(Query):
 class LockStores(Body):
     """Why; for those who find it locked."""
 
-    reason: Annotated[str, Field(max_length=200, examples=["INC-42"]), AfterValidator(_one_line)]
+    reason: Annotated[str, Field(max_length=200, examples=["INC-42"]), AfterValidator(one_line)]
 
 
 class LockNote(Document):
