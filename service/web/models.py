@@ -58,12 +58,22 @@ Scope = Annotated[
 
 
 def printable(text: SecretStr) -> SecretStr:
+    """Return a text without control characters.
+
+    Raises:
+        ValueError: It has one.
+    """
     if any(unicodedata.category(character) == "Cc" for character in text.get_secret_value()):
         raise ValueError("no control characters")
     return text
 
 
 def one_line(text: str) -> str:
+    """Return a text that stays on its line wherever it is shown.
+
+    Raises:
+        ValueError: It does not, or is empty.
+    """
     if not text.isprintable() or not text.strip():
         raise ValueError("one line of text")
     return text
