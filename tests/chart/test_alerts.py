@@ -146,6 +146,17 @@ _HEALTHY = [
     (f'b2b_broker_locks{{{_OURS},scope="all"}}', "0+0x60"),
     (f"b2b_broker_upstream_sunset_timestamp_seconds{{{_OURS}}}", "0+0x120"),
     (f'b2b_broker_stores{{{_OURS},status="active",style="auth_token"}}', "5+0x60"),
+    # Long ago, and over.
+    (f'b2b_broker_audit_failures_total{{{_OURS},reason="audit_blocked"}}', "0+1x3 3+0x60"),
+    # The test's clock begins at 0, and a step is a minute.
+    (f"b2b_broker_audit_head_timestamp_seconds{{{_OURS}}}", "0+60x60"),
+    (f"b2b_broker_keyring_refused{{{_OURS}}}", "0+0x60"),
+    (f"b2b_broker_primary_key_pending{{{_OURS}}}", "0+0x60"),
+    (f'b2b_broker_redis_call_duration_seconds_count{{{_OURS},operation="use"}}', "0+100x60"),
+    (f'b2b_broker_redis_errors_total{{{_OURS},operation="use",reason="redis_away"}}', "0+1x60"),
+    (f"b2b_broker_upstream_circuit_open{{{_OURS}}}", "0+0x60"),
+    # A rollout in each half hour is nothing.
+    (f"b2b_broker_worker_start_time_seconds{{{_OURS}}}", "1+0x20 2+0x20 3+0x20"),
 ]
 #: alert → the series that set it off, in place of or beside the healthy ones
 _TROUBLE = {
@@ -172,6 +183,19 @@ _TROUBLE = {
         # The test's clock begins at 0; a day later is soon.
         (f"b2b_broker_upstream_sunset_timestamp_seconds{{{_OURS}}}", "86400+0x120")
     ],
+    "B2BBrokerAuditFails": [
+        (f'b2b_broker_audit_failures_total{{{_OURS},reason="audit_blocked"}}', "0+1x60")
+    ],
+    "B2BBrokerAuditHeadsLate": [
+        (f"b2b_broker_audit_head_timestamp_seconds{{{_OURS}}}", "0+60x40 2400+0x20")
+    ],
+    "B2BBrokerKeyringRefused": [(f"b2b_broker_keyring_refused{{{_OURS}}}", "1+0x60")],
+    "B2BBrokerKeyPending": [(f"b2b_broker_primary_key_pending{{{_OURS}}}", "1+0x60")],
+    "B2BBrokerRedisErrors": [
+        (f'b2b_broker_redis_errors_total{{{_OURS},operation="use",reason="redis_away"}}', "0+5x60")
+    ],
+    "B2BBrokerUpstreamAway": [(f"b2b_broker_upstream_circuit_open{{{_OURS}}}", "1+0x60")],
+    "B2BBrokerWorkersEnd": [(f"b2b_broker_worker_start_time_seconds{{{_OURS}}}", "0+1x60")],
 }
 
 
@@ -201,6 +225,21 @@ def test_an_alert_fires_in_its_trouble_and_not_without(rules_file: Path, alert: 
 
     assert _fires(rules_file, alert, list(bad.items()))
     assert not _fires(rules_file, alert, _HEALTHY)
+
+
+@pytest.mark.parametrize(
+    ("another", "late"), [("0+60x60", "late"), ("0+0x60", "")], ids=["signs", "does not sign"]
+)
+def test_a_worker_that_never_signed_is_late_only_where_others_sign(
+    rules_file: Path, another: str, late: str
+) -> None:
+    """Without a signing key all of them are at 0, and nobody is to be called for that."""
+    series = [
+        (f'b2b_broker_audit_head_timestamp_seconds{{{_OURS},pod="a"}}', "0+0x60"),
+        (f'b2b_broker_audit_head_timestamp_seconds{{{_OURS},pod="b"}}', another),
+    ]
+
+    assert _fires(rules_file, "B2BBrokerAuditHeadsLate", series) is bool(late)
 
 
 def test_the_absence_of_every_broker_is_told(rules_file: Path) -> None:

@@ -1,6 +1,7 @@
 """The chart's values: all documented, wrong ones refused by name, unsafe ones told."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -85,6 +86,23 @@ def test_a_value_without_a_comment_is_told() -> None:
         ("rollingUpdate.maxSurge", "some", "/rollingUpdate/maxSurge"),
         ("upstream.requestsPerMinute", 0, "/upstream/requestsPerMinute"),
         ("hostUsers", "no", "/hostUsers"),
+        ("keyring.vault.url", "http://vault:8200", "/keyring/vault/url"),
+        (
+            "keyring.vault.url",
+            "https://vault:8200",
+            "keyring.vault: needs existingSecret or tokenVol",
+        ),
+        (
+            "keyring.vault",
+            {"url": "https://vault", "existingSecret": "a", "tokenVolume": {"emptyDir": {}}},
+            "with Vault's token, and not both",
+        ),
+        ("keyring.vault.existingSecret", "vault", "keyring.vault.url: where"),
+        ("keyring.vault.transitMount", "/transit", "/keyring/vault/transitMount"),
+        ("keyring.aws.kmsKey", "alias/broker", "keyring.aws.region: of which"),
+        ("keyring.aws.credentials.existingSecret", "aws", "keyring.aws.kmsKey: which"),
+        ("keyring.aws.url", "http://kms", "/keyring/aws/url"),
+        ("traces.endpoint", "https://user:pw@collector", "/traces/endpoint"),
         ("access.files", {"access.yaml": "x"}, "access.files: access.yaml is made of"),
     ],
 )
@@ -133,13 +151,27 @@ def test_unsafe_values_are_told(tmp_path: Path) -> None:
         "podDisruptionBudget.enabled": False,
         "broker.logLevel": "debug",
         "audit.volume": {"emptyDir": {}},
+        "traces.endpoint": "http://collector:4318",
+        "keyring.aws": {"kmsKey": "k", "region": "r", "credentials": {"existingSecret": "aws"}},
     }
 
     notes = _notes(tmp_path, MINIMAL, sets=unsafe)
 
-    for name in (*unsafe, "tls", "redis.url", "image.digest"):
-        assert f"* {name}: " in notes
+    for name in (*unsafe, "tls", "redis.url", "image.digest", "audit.signingKey"):
+        assert re.search(rf"\* {re.escape(name)}(\.credentials)?: ", notes), name
     assert "Nothing is allowed yet" in notes
+
+
+@pytest.mark.parametrize(
+    ("values", "peers"), [("vault", "vault"), ("vault", "traces"), ("kms", "aws")]
+)
+def test_a_way_to_everywhere_is_told(values: str, peers: str, tmp_path: Path) -> None:
+    """Only as long as nobody says where the service is."""
+    file = CHART / "ci" / f"{values}-values.yaml"
+    told = f"* networkPolicy.{peers}: empty"
+
+    assert told not in _notes(tmp_path, file)
+    assert told in _notes(tmp_path, file, sets={f"networkPolicy.{peers}": []})
 
 
 def test_safe_values_are_told_to_be_so(tmp_path: Path) -> None:

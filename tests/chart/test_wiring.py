@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+import yaml
+
 from service.settings import environment_names
 from tests.support.chart import CHART, MINIMAL, VALUES, Manifest, environment, one, render
 
@@ -59,6 +62,66 @@ def test_the_audit_trail_goes_to_its_volume() -> None:
     assert environment(_values("full"))["BROKER_AUDIT_FILE"] == "/var/log/broker/audit.jsonl"
     assert writable == {"/tmp", "/var/log/broker", "/more"}  # noqa: S108 — a mount of its own
     assert "BROKER_AUDIT_FILE" not in environment(render(MINIMAL)), "stdout"
+
+
+def _volume(manifests: list[Manifest], file: str) -> dict[str, Any]:
+    """Return the volume that holds a file of the broker's container."""
+    pod = _pod(manifests)
+    mounts = pod["containers"][0]["volumeMounts"]
+    name = next(mount["name"] for mount in mounts if mount["mountPath"] == file.rpartition("/")[0])
+    return next(volume for volume in pod["volumes"] if volume["name"] == name)
+
+
+@pytest.mark.parametrize(
+    ("values", "setting", "secret", "key"),
+    [
+        ("vault", "BROKER_VAULT_TOKEN_FILE", "broker-vault", "vault-token"),
+        ("vault", "BROKER_VAULT_CA_FILE", "vault-ca", "authority.crt"),
+        ("vault", "BROKER_AUDIT_SIGNING_KEY_FILE", "broker-audit", "signing.pem"),
+        ("kms", "BROKER_AWS_CREDENTIALS_FILE", "broker-aws", "shared-credentials"),
+    ],
+)
+def test_a_setting_leads_to_its_entry_of_its_secret(
+    values: str, setting: str, secret: str, key: str
+) -> None:
+    """Which the group may read and nobody else: the broker refuses a signing key that everybody can read."""
+    manifests = _values(values)
+
+    file = environment(manifests)[setting]
+    found = _volume(manifests, file)["secret"]
+    assert found["secretName"] == secret
+    assert found["items"] == [{"key": key, "path": file.rpartition("/")[2]}]
+    assert oct(found["defaultMode"]) == "0o440"
+
+
+def test_an_agent_gives_the_broker_vaults_token() -> None:
+    """Through a volume of the pod, which the broker only reads; no policy is between the two."""
+    manifests = _values("kms")
+
+    assert _volume(manifests, environment(manifests)["BROKER_VAULT_TOKEN_FILE"]) == {
+        "name": "vault-token",
+        "emptyDir": {"medium": "Memory"},
+    }
+    assert "8100" not in str(one(manifests, "NetworkPolicy"))
+
+
+@pytest.mark.parametrize(
+    ("values", "port", "peers"),
+    [("vault", 8200, "vault"), ("vault", 4318, "traces"), ("kms", 443, "aws")],
+)
+def test_the_network_policy_has_the_way_to_what_is_used(values: str, port: int, peers: str) -> None:
+    """To the peers that are given, or to every address."""
+    given = yaml.safe_load((CHART / "ci" / f"{values}-values.yaml").read_text("utf-8"))
+
+    def ways(manifests: list[Manifest]) -> list[Any]:
+        rules = one(manifests, "NetworkPolicy")["spec"]["egress"]
+        return [
+            rule.get("to") for rule in rules if rule["ports"] == [{"port": port, "protocol": "TCP"}]
+        ]
+
+    assert given["networkPolicy"][peers] in ways(_values(values))
+    assert None in ways(_values(values, **{f"networkPolicy.{peers}": []}))
+    assert None not in ways(_values(values))
 
 
 def test_an_account_and_rights_that_exist_are_not_made_again() -> None:

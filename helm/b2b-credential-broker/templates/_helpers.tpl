@@ -113,9 +113,19 @@ annotations:
 {{- $ports | uniq | join "," -}}
 {{- end -}}
 
-{{- define "broker.upstreamPort" -}}
-{{- $port := regexFind ":[0-9]+$" .Values.upstream.url | trimPrefix ":" -}}
-{{- default (hasPrefix "https:" .Values.upstream.url | ternary "443" "80") $port -}}
+{{/* The port of a URL that ends with its host, or with a path. */}}
+{{- define "broker.port" -}}
+{{- $port := regexFind ":[0-9]+(/|$)" . | trimPrefix ":" | trimSuffix "/" -}}
+{{- default (hasPrefix "https:" . | ternary "443" "80") $port -}}
+{{- end -}}
+
+{{/* An egress rule: (list port peers); anywhere if there are no peers. */}}
+{{- define "broker.egress" -}}
+- ports: [{port: {{ index . 0 }}, protocol: TCP}]
+  {{- with index . 1 }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
 {{- end -}}
 
 {{/* The container's security: the restricted profile, and a root file system that nobody writes to. */}}
@@ -172,6 +182,22 @@ seccompProfile:
 {{- end -}}
 {{- if and (has (toString $v.rollingUpdate.maxSurge) (list "0" "0%")) (has (toString $v.rollingUpdate.maxUnavailable) (list "0" "0%")) -}}
 {{- fail "rollingUpdate: maxSurge or maxUnavailable has to be more than 0, or no pod is ever replaced" -}}
+{{- end -}}
+{{- with $v.keyring.vault -}}
+{{- if and .url (eq (empty .existingSecret) (empty .tokenVolume)) -}}
+{{- fail "keyring.vault: needs existingSecret or tokenVolume with Vault's token, and not both" -}}
+{{- end -}}
+{{- if and (not .url) (or .existingSecret .tokenVolume .namespace .ca.existingSecret) -}}
+{{- fail "keyring.vault.url: where is Vault?" -}}
+{{- end -}}
+{{- end -}}
+{{- with $v.keyring.aws -}}
+{{- if and .kmsKey (not .region) -}}
+{{- fail "keyring.aws.region: of which region is the key?" -}}
+{{- end -}}
+{{- if and (not .kmsKey) (or .region .url .credentials.existingSecret) -}}
+{{- fail "keyring.aws.kmsKey: which key?" -}}
+{{- end -}}
 {{- end -}}
 {{- if and $v.stores.mounted $v.stores.volume -}}
 {{- fail "stores: give mounted or volume, not both" -}}
