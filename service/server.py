@@ -5,6 +5,7 @@ Source: DESIGN §14; security.md §7; ecosystem.md §3.4.
 
 import logging
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -105,10 +106,14 @@ def check_addresses(settings: Settings) -> None:
         SettingsError: One of them cannot.
     """
     for name, address in (("BROKER_BIND", settings.bind), ("BROKER_OPS_BIND", settings.ops_bind)):
-        try:
-            listening_socket(address).close()
-        except HostError as error:
-            raise SettingsError(f"{name}: cannot listen there: {error}") from None
+        _listen(name, address).close()
+
+
+def _listen(name: str, address: str, backlog: int = 0) -> socket.socket:
+    try:
+        return listening_socket(address, backlog)
+    except HostError as error:
+        raise SettingsError(f"{name}: cannot listen there: {error}") from None
 
 
 class BrokerLogger(Logger):
@@ -188,7 +193,7 @@ def _hardened(context: ssl.SSLContext) -> ssl.SSLContext:
 
 def _open_ops_port(bind: str) -> Callable[[Any], None]:
     def on_starting(arbiter: Any) -> None:
-        arbiter.ops_socket = listening_socket(bind, _BACKLOG)
+        arbiter.ops_socket = _listen("BROKER_OPS_BIND", bind, _BACKLOG)
 
     return on_starting
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 _OWN_FILES = 48
 """For listeners, the log, the audit trail, the keyring, health checks, and background work."""
-_FILES_OF_A_THREAD = 2
-"""One connection to Redis and one to the upstream."""
+_FILES_OF_A_THREAD = 3
+"""A connection to Redis for a thread of each pool, and one to the upstream."""
 _FEWEST_CONNECTIONS = 16
 _MOST_CONNECTIONS = 1000
 

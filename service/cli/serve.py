@@ -28,11 +28,7 @@ def serve() -> None:
         raise click.ClickException(str(error)) from None
 
     _prepare_counting(settings)
-    from service.adapters.access_file import AccessFileError, read_access_file
     from service.adapters.logs import configure_logs, log_what_python_prints
-    from service.adapters.signing_key import SigningKeyError, read_signing_key
-    from service.app import now
-    from service.outside import redis_evicts
     from service.server import BrokerServer, check_addresses, check_tls_files
 
     configure_logs(settings.log_level)
@@ -41,33 +37,49 @@ def serve() -> None:
         check_tls_files(settings)
         check_addresses(settings)
         server = BrokerServer(settings)
+        _check_files(settings)
+        _check_surroundings(settings)
+        _warn(settings)
+        server.run()
     except (SettingsError, HostError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def _check_files(settings: Settings) -> None:
+    from service.adapters.access_file import AccessFileError, read_access_file
+    from service.adapters.signing_key import SigningKeyError, read_signing_key
+    from service.app import now
+
     try:
         read_access_file(settings.access_file, now)
-    except AccessFileError as error:
-        raise click.ClickException(f"BROKER_ACCESS_FILE: {error}") from None
-    if settings.audit_signing_key_file:
-        try:
+        if settings.audit_signing_key_file:
             read_signing_key(settings.audit_signing_key_file)
-        except SigningKeyError as error:
-            raise click.ClickException(f"BROKER_AUDIT_SIGNING_KEY_FILE: {error}") from None
-    else:
-        click.echo(
-            "warning: no BROKER_AUDIT_SIGNING_KEY_FILE: the audit trail is not signed", err=True
-        )
+    except AccessFileError as error:
+        raise SettingsError(f"BROKER_ACCESS_FILE: {error}") from None
+    except SigningKeyError as error:
+        raise SettingsError(f"BROKER_AUDIT_SIGNING_KEY_FILE: {error}") from None
+
+
+def _check_surroundings(settings: Settings) -> None:
+    from service.outside import redis_evicts
+
     if redis_evicts(settings):
-        raise click.ClickException(
+        raise SettingsError(
             "BROKER_ALLOW_EVICTING_REDIS: Redis may evict keys; set its maxmemory-policy to noeviction, or this to true"
         )
     if settings.traces and not _has_otel():
-        raise click.ClickException("BROKER_TRACES: the extra 'otel' is not installed")
+        raise SettingsError("BROKER_TRACES: the extra 'otel' is not installed")
+
+
+def _warn(settings: Settings) -> None:
+    """Tell what is not as it should be in production."""
     log = structlog.get_logger()
+    if not settings.audit_signing_key_file:
+        log.warning("audit_trail_is_unsigned", setting="BROKER_AUDIT_SIGNING_KEY_FILE")
     if not settings.tls_cert_file:
         log.warning("api_is_plain_http", setting="BROKER_TLS_CERT_FILE")
     if settings.allow_insecure_upstream:
         log.warning("upstream_is_for_the_sandbox", setting="BROKER_ALLOW_INSECURE_UPSTREAM")
-    server.run()
 
 
 def _has_otel() -> bool:

@@ -98,7 +98,7 @@ def _key_id(service: Service) -> str:
 
 
 def test_an_audit_trail_that_cannot_be_written_is_counted(service: Service, tmp_path: Path) -> None:
-    """By each request that it kept from being done."""
+    """By each request that it kept from being done, and by each try of the broker's own."""
     with own_broker(service, tmp_path, {"BROKER_AUDIT_FILE": "/dev/full"}) as broker:
         statuses = [
             broker.client.ask(service.operator, "GET", "/v1/stores").status for _ in range(3)
@@ -106,7 +106,7 @@ def test_an_audit_trail_that_cannot_be_written_is_counted(service: Service, tmp_
         failures = broker.count('b2b_broker_audit_failures_total{reason="audit_write_failed"}')
 
     assert statuses == [503] * 3
-    assert failures == 3
+    assert failures >= 3
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

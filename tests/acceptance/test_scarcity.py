@@ -130,7 +130,7 @@ def test_too_few_files_refuse_the_start(service: Service, tmp_path: Path) -> Non
 
     said = _refusal(tmp_path, _environment(service, tmp_path, {}), command)
 
-    assert said == "Error: 64 open files are too few (ulimit -n): 16 threads need 96\n"
+    assert said == "Error: 64 open files are too few (ulimit -n): 16 threads need 112\n"
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

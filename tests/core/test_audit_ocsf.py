@@ -52,7 +52,7 @@ def test_what_a_process_does_about_itself_is_its_lifecycle(action: str, activity
 
 def test_an_action_of_a_later_version_is_some_api_activity() -> None:
     """The entry stands whole in ``unmapped``."""
-    event = _event(replace(ENTRY, action="store.lock", outcome="failed"))
+    event = _event(replace(ENTRY, action="store.paint", outcome="failed"))
 
     assert (event["class_uid"], event["activity_id"]) == (6003, 99)
     assert (event["status_id"], event["action_id"], event["severity_id"]) == (2, 1, 3)

@@ -26,7 +26,7 @@ class BreaksOff(CannedResponse):
 
     def chunks(self) -> Iterator[bytes]:
         """See ``ProxyResponse.chunks``."""
-        yield b"x" * (WITHHOLDING_BYTES + 100_000)
+        yield from [b"x" * 65_536] * (WITHHOLDING_BYTES // 65_536 + 2)
         raise UpstreamTimeoutError("late", reason="upstream_timeout")
 
 

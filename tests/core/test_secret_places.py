@@ -20,6 +20,7 @@ PLACES = {
     "core/provision.py",  # compared with the one that is held
     "core/upstream_answers.py",  # its own end is read
     "web/models.py",  # its form is checked
+    "web/store_models.py",  # its form is checked
     "web/references.py",  # released to its holder
     "web/stores.py",  # handed on in our own type
 }
