@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from service.adapters.metric_list import METRICS
 from service.adapters.metrics import Metrics
 from service.web import proxy
 from service.web.edge import OPERATIONS
@@ -72,6 +73,29 @@ def test_the_dashboard_is_about_exported_metrics() -> None:
     assert {query: _strangers(query) for query in queries if _strangers(query)} == {}
     assert all('{namespace=~"$namespace",service=~"$service"' in query for query in queries)
     assert all(panel["description"] and panel["targets"] for panel in shown)
+
+
+def test_every_metric_is_on_the_dashboard() -> None:
+    """What is counted can be seen; a new metric gets its panel."""
+    dashboard = (CHART / "files" / "dashboard.json").read_text("utf-8")
+    shown = {re.sub("_(bucket|count|sum)$", "", name) for name in METRIC.findall(dashboard)}
+
+    assert {metric.shown_name for metric in METRICS} - shown == set()
+
+
+def test_panels_lie_beside_each_other() -> None:
+    """Grafana would push one that covers another to where nobody looks for it."""
+    dashboard = json.loads((CHART / "files" / "dashboard.json").read_text("utf-8"))
+    places = [panel["gridPos"] for panel in dashboard["panels"]]
+
+    cells = [
+        (x, y)
+        for place in places
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) == 23
 
 
 @pytest.mark.parametrize(

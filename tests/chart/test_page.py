@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from service.adapters.access_schema import parse_document
-from tests.support.chart import CHART, ROOT, one, render
+from tests.support.chart import CHART, MINIMAL, ROOT, one, render
 
 PAGE = (ROOT / "docs" / "kubernetes.md").read_text("utf-8")
 DEFAULTS: dict[str, Any] = yaml.safe_load((CHART / "values.yaml").read_text("utf-8"))
@@ -24,6 +24,18 @@ def test_its_example_is_one_that_the_chart_and_the_broker_take(tmp_path: Path) -
     access = one(render(path), "ConfigMap")["data"]["access.yaml"]
 
     assert len(parse_document(access.encode()).grants) == 1
+
+
+def test_the_chart_takes_the_values_that_it_shows(tmp_path: Path) -> None:
+    """Each block beside the three values that have to be given."""
+    shown = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    of_the_chart = [text for text in shown if yaml.safe_load(text).keys() <= DEFAULTS.keys()]
+
+    assert len(of_the_chart) == 5
+    for text in of_the_chart:
+        path = tmp_path / "values.yaml"
+        path.write_text(text, "utf-8")
+        assert one(render(MINIMAL, path), "Deployment")
 
 
 def test_the_values_that_it_names_are_there() -> None:
