@@ -2,7 +2,8 @@
 
 Closed, everybody is let through. After ``FAILURES`` failures in a row it is open for a second, and for twice as long after each trial that
 fails, up to half a minute; whoever comes is told at once. Then one request is let through as a trial: if the host answers, the circuit
-is closed. Only silence counts, not being able to connect and running out of time; whatever the host answers, it is there.
+is closed. Only silence counts, not being able to connect and running out of time; whatever the host answers, it is there, and an answer
+that breaks off says neither.
 
 Source: DESIGN §9; security.md §3.3 F21, F53.
 """
