@@ -19,6 +19,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from service.cli.exits import Exit
+from service.cli.parameters import UnusableFileError
 
 Json = dict[str, Any]
 Parameters = ParamSpec("Parameters")
@@ -184,14 +185,14 @@ def read_secret(path: str) -> str:
     """Return the one line of a file that holds a secret.
 
     Raises:
-        ClickException: It cannot be read, or holds something else.
+        UnusableFileError: It cannot be read, or holds something else.
     """
     try:
         content = Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError):
-        raise click.ClickException(f"{path} cannot be read") from None
+        raise UnusableFileError(f"{path} cannot be read") from None
     if not content or not content.isprintable():
-        raise click.ClickException(f"{path} does not hold one line of text")
+        raise UnusableFileError(f"{path} does not hold one line of text")
     return content
 
 
