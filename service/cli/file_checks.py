@@ -4,6 +4,7 @@ from service.adapters.access_file import read_access_file
 from service.adapters.access_schema import AccessFileError
 from service.adapters.audit_file import STDOUT, AuditFile
 from service.adapters.keyring_dir import KeyringDirectory
+from service.adapters.signing_key import SigningKeyError, read_signing_key
 from service.adapters.stores_dir import StoresDirectory
 from service.app import now
 from service.cli.finding import Finding, ok
@@ -58,6 +59,30 @@ def check_audit(settings: Settings) -> Finding:
             "Let the broker's user write there, and see that the disk is not full. It recovers by itself.",
         )
     return ok("audit trail", "standard output" if settings.audit_file == STDOUT else "writable")
+
+
+def check_signing_key(settings: Settings) -> Finding:
+    """Look whether the audit trail is signed."""
+    name = "audit signing key"
+    if not settings.audit_signing_key_file:
+        return Finding(
+            name,
+            "warning",
+            "none is set",
+            "Nobody can tell whether the audit trail was cut off or written anew.",
+            "broker audit new-key FILE, and BROKER_AUDIT_SIGNING_KEY_FILE of every replica.",
+        )
+    try:
+        read_signing_key(settings.audit_signing_key_file)
+    except SigningKeyError as error:
+        return Finding(
+            name,
+            "failed",
+            f"{settings.audit_signing_key_file}: {error}",
+            "The broker does not start.",
+            "Mount the private key that 'broker audit new-key' has made, readable by the broker alone.",
+        )
+    return ok(name, "signs")
 
 
 def check_mounted(settings: Settings) -> Finding:
