@@ -5,6 +5,7 @@ from service.cli.file_checks import (
     check_audit,
     check_keyring,
     check_mounted,
+    check_redis_password,
     check_signing_key,
     check_tls,
 )
@@ -37,6 +38,7 @@ def examine() -> list[Finding]:
         check_signing_key(settings),
         check_mounted(settings),
         check_tls(settings),
+        check_redis_password(settings),
         *check_redis(settings),
         check_keys(settings),
         *check_upstream(settings),
