@@ -258,7 +258,7 @@ def _raise_problem(status: int, problem: Json, retry_after: str) -> NoReturn:
     reason = problem.get("reason")
     because = f" ({reason})" if reason else ""
     fields = "".join(f"\n  {e['where']}: {e['rule']}" for e in problem.get("errors", []))
-    again = f"\n  ask again in {retry_after} seconds" if retry_after.isdigit() else ""
+    again = f"\n  ask again in {retry_after} s" if retry_after.isdigit() else ""
     text = (
         f"{problem.get('title')}{because}: {problem.get('detail')}{fields}"
         f"\n  status {status}, request {problem.get('request_id')}"

@@ -52,5 +52,5 @@ def test_people_read_when_to_ask_again() -> None:
     assert result.stderr.splitlines() == [
         "Error: Key in use: Sealed with lately.",
         "  status 409, request r1",
-        "  ask again in 61 seconds",
+        "  ask again in 61 s",
     ]
