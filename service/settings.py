@@ -293,7 +293,9 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
         field = str(first["loc"][0])
-        raise SettingsError(f"{known.get(field, field)}: {first['msg']}") from None
+        raise SettingsError(
+            f"{known.get(field, field)}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None
     _check_together(settings)
     return settings
 

@@ -67,18 +67,18 @@ Paste these into another terminal, in this order; each caller's token is in a he
 cd {stack.folder}
 
 # An operator registers the store.
-curl -sS -X PUT -H @operator.header -H 'Content-Type: application/json' -d @store.json {stack.url}/v1/stores/{STORE}
+curl -sS -w '\\n' -X PUT -H @operator.header -H 'Content-Type: application/json' -d @store.json {stack.url}/v1/stores/{STORE}
 
 # The order-sync service mints a reference for the order-worker service, and keeps it in a header file.
 curl -sS -H @order-sync.header -H 'Content-Type: application/json' -d '{wanted}' {stack.url}/v1/references \\
   | python3 -c 'import json,sys; print("Broker-Reference:", json.load(sys.stdin)["reference"])' > reference.header
 
 # The order-worker service calls B2B Edition through the broker.
-curl -sS -H @order-worker.header -H @reference.header '{stack.url}/v1/proxy/api/v3/io/companies?limit=2'
+curl -sS -w '\\n' -H @order-worker.header -H @reference.header '{stack.url}/v1/proxy/api/v3/io/companies?limit=2'
 
 # The operator looks at the store, the live references and the audit trail.
-curl -sS -H @operator.header {stack.url}/v1/stores/{STORE}
-curl -sS -H @operator.header '{stack.url}/v1/references?store_hash={STORE}'
+curl -sS -w '\\n' -H @operator.header {stack.url}/v1/stores/{STORE}
+curl -sS -w '\\n' -H @operator.header '{stack.url}/v1/references?store_hash={STORE}'
 tail -n 5 audit.jsonl
 
 Ctrl-C stops everything and removes the folder."""

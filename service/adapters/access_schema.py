@@ -300,7 +300,8 @@ def _first_error(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])
     # This one text of pydantic quotes what stood there.
-    rule = "not one of the known types" if first["type"] == "union_tag_invalid" else first["msg"]
+    unknown = first["type"] == "union_tag_invalid"
+    rule = "not one of the known types" if unknown else first["msg"].removeprefix("Value error, ")
     return f"{where or 'the file'}: {rule}"
 
 

@@ -24,8 +24,10 @@ def run() -> None:
 
 
 @click.group(
+    context_settings={"max_content_width": 120},
     epilog="Where the broker is and who asks: --url, --token-file and so on, or B2B_BROKER_URL, B2B_BROKER_TOKEN_FILE and so on."
-    " Exit codes: 0 done, 1 refused, 2 wrong usage, 3 not now. More: docs/cli.md, and --help of each command."
+    " Exit codes: 0 done, 1 refused, 2 wrong usage, 3 not now, 4 an audit trail that heads do not vouch for."
+    " More: docs/cli.md, and --help of each command.",
 )
 @click.version_option(__version__, prog_name="broker")
 def main() -> None:

@@ -15,10 +15,11 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import click
 import urllib3
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError
 
 from service.cli.exits import Exit
+from service.cli.parameters import UnusableFileError
 
 Json = dict[str, Any]
 Parameters = ParamSpec("Parameters")
@@ -107,7 +108,7 @@ class Api:
             raise UnavailableError(
                 f"the broker cannot be reached at {self._reach.url} ({kind})"
             ) from None
-        return _document(response.status, response.data)
+        return _document(response)
 
     def pages(self, path: str, name: str, query: Json | None = None) -> Iterator[Json]:
         """Yield the members of every page of a list."""
@@ -174,6 +175,11 @@ def reaches_broker(
         ca_file: str,
         **options: Any,
     ) -> Result:
+        if token_file and key_file:
+            # Either may come from the environment: nobody should act as somebody else than they think.
+            raise click.UsageError(
+                f"--token-file and --key-file (or {_ENVIRONMENT}TOKEN_FILE and {_ENVIRONMENT}KEY_FILE) are two proofs: give one"
+            )
         reach = Reach(url, token_file, key_file, cert_file, cert_key_file, ca_file)
         return command(*args, api=Api(reach), **options)  # type: ignore[arg-type]  # the decorator adds a parameter
 
@@ -184,19 +190,23 @@ def read_secret(path: str) -> str:
     """Return the one line of a file that holds a secret.
 
     Raises:
-        ClickException: It cannot be read, or holds something else.
+        UnusableFileError: It cannot be read, or holds something else.
     """
     try:
         content = Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
     except (OSError, UnicodeDecodeError):
-        raise click.ClickException(f"{path} cannot be read") from None
+        raise UnusableFileError(f"{path} cannot be read") from None
     if not content or not content.isprintable():
-        raise click.ClickException(f"{path} does not hold one line of text")
+        raise UnusableFileError(f"{path} does not hold one line of text")
     return content
 
 
 def _pool(reach: Reach) -> HTTPConnectionPool:
     parts = urlsplit(reach.url)
+    try:
+        port = parts.port
+    except ValueError:
+        raise click.UsageError("the port in --url is none") from None
     if parts.path.strip("/") or parts.query or parts.username:
         raise click.UsageError("--url is scheme, host and port, and nothing behind them")
     if parts.scheme == "http" and parts.hostname:
@@ -204,7 +214,7 @@ def _pool(reach: Reach) -> HTTPConnectionPool:
             click.echo(
                 "warning: plain HTTP: passwords and tokens can be read on their way", err=True
             )
-        return HTTPConnectionPool(parts.hostname, parts.port)
+        return HTTPConnectionPool(parts.hostname, port)
     if parts.scheme != "https" or not parts.hostname:
         raise click.UsageError("--url is http://… or https://… with a host")
     try:
@@ -218,7 +228,7 @@ def _pool(reach: Reach) -> HTTPConnectionPool:
             raise click.UsageError(
                 "--cert-file and --cert-key-file are not a certificate and the key to it"
             ) from None
-    return HTTPSConnectionPool(parts.hostname, parts.port, ssl_context=context)
+    return HTTPSConnectionPool(parts.hostname, port, ssl_context=context)
 
 
 def _is_here(host: str) -> bool:
@@ -231,25 +241,27 @@ def _is_here(host: str) -> bool:
         return False
 
 
-def _document(status: int, content: bytes) -> Json:
+def _document(response: BaseHTTPResponse) -> Json:
+    status = response.status
     try:
-        document = json.loads(content) if content else {}
+        document = json.loads(response.data) if response.data else {}
     except ValueError:
         document = None
     if not isinstance(document, dict):
         raise UnavailableError(f"the answer (status {status}) is not one of a broker's")
     if status >= 400:  # noqa: PLR2004 — a problem
-        _raise_problem(status, document)
+        _raise_problem(status, document, response.headers.get("Retry-After", ""))
     return document
 
 
-def _raise_problem(status: int, problem: Json) -> NoReturn:
+def _raise_problem(status: int, problem: Json, retry_after: str) -> NoReturn:
     reason = problem.get("reason")
     because = f" ({reason})" if reason else ""
     fields = "".join(f"\n  {e['where']}: {e['rule']}" for e in problem.get("errors", []))
+    again = f"\n  ask again in {retry_after} s" if retry_after.isdigit() else ""
     text = (
         f"{problem.get('title')}{because}: {problem.get('detail')}{fields}"
         f"\n  status {status}, request {problem.get('request_id')}"
-        f"{_HINTS.get(status, '')}"
+        f"{again}{_HINTS.get(status, '')}"
     )
     raise (RefusedError if status < 500 else UnavailableError)(text)  # noqa: PLR2004 — 5xx

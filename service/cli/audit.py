@@ -16,7 +16,7 @@ from service.cli.api import Api, reaches_broker
 from service.cli.audit_files import files_argument, read_files
 from service.cli.audit_query import query
 from service.cli.exits import Exit
-from service.cli.parameters import examples
+from service.cli.parameters import UnusableFileError, examples
 from service.cli.showing import as_json, show_rows
 from service.core.audit_report import Report
 from service.core.audit_schema import audit_schema
@@ -106,8 +106,9 @@ def verify(  # noqa: PLR0913 — one parameter for each option
     The files may be rotated (in any order on the command line), packed (.gz), or a container's standard output with other lines in
     between. Give all files of all replicas: heads are of the whole installation.
 
-    Exit codes: 0 nothing is wrong and signed heads vouch for every chain; 1 something is wrong; 2 wrong usage; 3 the broker cannot be
-    asked; 4 nothing is wrong, but a chain, or the end of one, has no head that vouches for it.
+    Exit codes: 0 nothing is wrong and signed heads vouch for every chain; 1 something is wrong; 2 wrong usage, or a file
+    that cannot be read; 3 the broker cannot be asked; 4 nothing is wrong, but a chain, or the end of one, has no head that
+    vouches for it.
     """
     if (exports or online) and not public_key_files:
         raise click.UsageError("heads are worth nothing without --public-key")
@@ -140,7 +141,7 @@ def _read_key(file: str) -> Ed25519PublicKey:
     try:
         return read_public_key(file)
     except SigningKeyError as error:
-        raise click.ClickException(f"{file}: {error}") from None
+        raise UnusableFileError(f"{file}: {error}") from None
 
 
 def _exported(api: Api) -> list[dict[str, Any]]:
@@ -152,9 +153,9 @@ def _read_export(export: str) -> list[tuple[str, str]]:
         rows = json.loads(Path(export).read_text("utf-8"))["heads"]
         return [(str(row["writer"]), str(row["signed"])) for row in rows]
     except OSError:
-        raise click.ClickException(f"{export} cannot be read") from None
+        raise UnusableFileError(f"{export} cannot be read") from None
     except (ValueError, KeyError, TypeError):
-        raise click.ClickException(f"{export} is no export of `broker audit heads`") from None
+        raise UnusableFileError(f"{export} is no export of `broker audit heads`") from None
 
 
 def _show(report: Report) -> None:

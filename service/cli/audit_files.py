@@ -9,6 +9,7 @@ from typing import IO
 
 import click
 
+from service.cli.parameters import UnusableFileError
 from service.core.audit_lines import UnreadableLineError, entries_of, read_entry
 from service.core.audit_report import Place
 
@@ -24,10 +25,10 @@ def read_files(files: Sequence[str]) -> Iterator[tuple[Place, bytes]]:
     """Yield every line, of the oldest file first, with a progress bar on a terminal. ``-`` is standard input; ``.gz`` is unpacked.
 
     Raises:
-        ClickException: A file cannot be read.
+        UnusableFileError: A file cannot be read.
     """
     in_order = sorted(files, key=_began) if len(files) > 1 else list(files)
-    length = sum(Path(file).stat().st_size for file in in_order if file != STDIN)
+    length = sum(map(_size, in_order))
     with click.progressbar(
         length=length, label="reading", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
@@ -37,7 +38,15 @@ def read_files(files: Sequence[str]) -> Iterator[tuple[Place, bytes]]:
                 yield place, line
                 if place.line % _SHOWN_EVERY == 0:
                     bar.update(before + position - bar.pos)
-            before += 0 if file == STDIN else Path(file).stat().st_size
+            before += _size(file)
+
+
+def _size(file: str) -> int:
+    """Return how many bytes a file has; none for what comes on standard input."""
+    try:
+        return 0 if file == STDIN else Path(file).stat().st_size
+    except OSError:
+        raise UnusableFileError(f"{file} cannot be read") from None
 
 
 def _began(file: str) -> str:
@@ -59,7 +68,7 @@ def _lines(file: str) -> Iterator[tuple[Place, bytes, int]]:
             stream: IO[bytes] = gzip.GzipFile(fileobj=raw) if file.endswith(".gz") else raw  # type: ignore[assignment]  # both have readline
             yield from ((*pair, raw.tell()) for pair in _numbered(file, stream))
     except (OSError, EOFError):
-        raise click.ClickException(f"{file} cannot be read") from None
+        raise UnusableFileError(f"{file} cannot be read") from None
 
 
 def _numbered(file: str, stream: IO[bytes]) -> Iterator[tuple[Place, bytes]]:

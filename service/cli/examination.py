@@ -5,9 +5,12 @@ from service.cli.file_checks import (
     check_audit,
     check_keyring,
     check_mounted,
+    check_redis_password,
+    check_signing_key,
     check_tls,
 )
 from service.cli.finding import Finding, ok
+from service.cli.key_checks import check_keys
 from service.cli.redis_checks import check_redis
 from service.cli.upstream_checks import check_upstream
 from service.settings import Settings, SettingsError, load_settings
@@ -32,9 +35,12 @@ def examine() -> list[Finding]:
         check_keyring(settings),
         check_access_file(settings),
         check_audit(settings),
+        check_signing_key(settings),
         check_mounted(settings),
         check_tls(settings),
+        check_redis_password(settings),
         *check_redis(settings),
+        check_keys(settings),
         *check_upstream(settings),
     ]
 

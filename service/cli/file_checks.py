@@ -1,9 +1,13 @@
 """``broker doctor``: what the broker reads from files, checked as the broker itself does."""
 
+import os
+from pathlib import Path
+
 from service.adapters.access_file import read_access_file
 from service.adapters.access_schema import AccessFileError
 from service.adapters.audit_file import STDOUT, AuditFile
 from service.adapters.keyring_dir import KeyringDirectory
+from service.adapters.signing_key import SigningKeyError, read_signing_key
 from service.adapters.stores_dir import StoresDirectory
 from service.app import now
 from service.cli.finding import Finding, ok
@@ -60,10 +64,42 @@ def check_audit(settings: Settings) -> Finding:
     return ok("audit trail", "standard output" if settings.audit_file == STDOUT else "writable")
 
 
+def check_signing_key(settings: Settings) -> Finding:
+    """Look whether the audit trail is signed."""
+    name = "audit signing key"
+    if not settings.audit_signing_key_file:
+        return Finding(
+            name,
+            "warning",
+            "none is set",
+            "Nobody can tell whether the audit trail was cut off or written anew.",
+            "broker audit new-key FILE, and BROKER_AUDIT_SIGNING_KEY_FILE of every replica.",
+        )
+    try:
+        read_signing_key(settings.audit_signing_key_file)
+    except SigningKeyError as error:
+        return Finding(
+            name,
+            "failed",
+            f"{settings.audit_signing_key_file}: {error}",
+            "The broker does not start.",
+            "Mount the private key that 'broker audit new-key' has made, readable by the broker alone.",
+        )
+    return ok(name, "signs")
+
+
 def check_mounted(settings: Settings) -> Finding:
     """Look whether the mounted credentials can be read."""
     if not settings.stores_dir:
         return ok("mounted credentials", "none are configured")
+    if not Path(settings.stores_dir).is_dir():
+        return Finding(
+            "mounted credentials",
+            "warning",
+            f"{settings.stores_dir} is not there",
+            "No store gets its token by itself, until there is such a directory.",
+            "Mount it, or correct BROKER_STORES_DIR.",
+        )
     mounted = StoresDirectory(settings.stores_dir)
     found = mounted.versions()
     for store_hash in found:
@@ -77,6 +113,22 @@ def check_mounted(settings: Settings) -> Finding:
             "One directory for each store, named by its hash, with email and password, or access_token.",
         )
     return ok("mounted credentials", f"of {len(found)} stores")
+
+
+def check_redis_password(settings: Settings) -> Finding:
+    """Look whether the files with passwords of Redis and its sentinels can be read; whether they are right Redis tells."""
+    name = "redis password"
+    files = [settings.redis_password_file, settings.redis_sentinel_password_file]
+    for file in filter(None, files):
+        if not os.access(file, os.R_OK):
+            return Finding(
+                name,
+                "failed",
+                f"{file} cannot be read",
+                "No connection to Redis is made: the broker answers 503 (storage_unavailable).",
+                "Mount it, readable by the broker's user. It is taken up without a restart.",
+            )
+    return ok(name, "can be read" if any(files) else "none is set")
 
 
 def check_tls(settings: Settings) -> Finding:

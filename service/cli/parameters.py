@@ -1,12 +1,19 @@
-"""What commands take: names that are checked before anything is sent, and examples that every ``--help`` ends with."""
+"""What commands take: names and files that are checked before anything is sent, and examples that every ``--help`` ends with."""
 
 import re
 
 import click
 
+from service.cli.exits import Exit
 from service.core.reference import parse_accessor
 
 _STORE_HASH = re.compile(r"[a-z0-9]{4,20}", re.ASCII)
+
+
+class UnusableFileError(click.ClickException):
+    """A file that the command line names cannot be read, or holds something else."""
+
+    exit_code = Exit.WRONG_USAGE
 
 
 class StoreHash(click.ParamType[str]):

@@ -48,7 +48,7 @@ def judge_redis(
     settings: Settings, found: list[RedisFacts], asked_at: datetime, answered_at: datetime
 ) -> list[Finding]:
     """Return what to think of the primaries of a Redis that told of themselves between two moments."""
-    kinds = sorted({f"{facts.name} {_dotted(facts.version)}" for facts in found})
+    kinds = sorted({facts.name for facts in found})
     return [
         ok("redis", f"{len(found)} primary: {', '.join(kinds)}"),
         _first(found, _version),
@@ -68,7 +68,7 @@ def _first(found: list[RedisFacts], check: Callable[[RedisFacts], Finding]) -> F
 def _version(facts: RedisFacts) -> Finding:
     shown = _dotted(facts.version)
     if facts.version >= _LEAST_VERSION:
-        return ok("redis version", f"speaks {shown}")
+        return ok("redis version", f"has the commands of Redis {shown}")
     return Finding(
         "redis version",
         "failed",

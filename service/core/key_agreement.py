@@ -18,21 +18,20 @@ Source: DESIGN §10; security.md §4.5, §4.6.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from service.core.clock import Clock, from_millis, to_millis
 from service.core.errors import IntegrityError
+from service.core.key_checks import listed, new_check, require_opens, require_ours
 from service.core.key_ports import KeyObserver, KeyTable
 from service.core.keyring import Keyring, KeyringError
 from service.core.records_by_key import count_by_key
-from service.core.sealing import Context, open_sealed, seal
 from service.core.signed import Place, sign, signed_with, verify
 
 ANNOUNCED_FOR = timedelta(seconds=30)
 _COUNT_AGAIN = timedelta(minutes=1)
-_CHECK = b"b2b-broker key check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +104,13 @@ class KeyAgreement:
 
     def _check(self, found: Keyring) -> None:
         known = self._table.checks()
-        if known and not known.keys() & set(found.key_ids):
-            raise KeyringError(
-                f"it has none of the keys that are in use ({_listed(known)}): this is another installation's keyring"
-            )
-        for key_id in found.key_ids:
-            check = known.get(key_id)
-            if check is not None:
-                self._open_check(found, key_id, check)
+        require_ours(found, known, self._instance)
         # Only now, so that a ring that is refused leaves no trace.
         for key_id in found.key_ids:
             if key_id not in known:
-                fresh = seal(found.only(key_id), _CHECK, self._context())
-                self._open_check(found, key_id, self._table.add_check(key_id, fresh))
-
-    def _open_check(self, found: Keyring, key_id: str, check: bytes) -> None:
-        try:
-            open_sealed(found.only(key_id), check, self._context())
-        except IntegrityError as error:
-            raise KeyringError(
-                f"{key_id} does not open its key check ({error.reason}): it is not the key of this id that is in use here"
-            ) from None
+                fresh = new_check(found, key_id, self._instance)
+                standing = self._table.add_check(key_id, fresh)
+                require_opens(found, key_id, standing, self._instance)
 
     def _let_go(self, found: Keyring, in_force: Keyring) -> None:
         """Forget the keys that are not there any more, unless something needs them."""
@@ -138,7 +123,7 @@ class KeyAgreement:
             known = self._lacking = _Lacking(found, now, needed)
         if known.needed:
             raise KeyringError(
-                f"{_listed(known.needed)} is missing, and stored values need it, or another replica seals with it:"
+                f"{listed(known.needed)} is missing, and stored values need it, or another replica seals with it:"
                 " put it back, and take it away after 'broker keys retire'"
             )
         for key_id in lost:
@@ -147,10 +132,6 @@ class KeyAgreement:
     def _used_by_others(self, ring: Keyring) -> set[str]:
         others = [other for other in self.heard(ring) if other.replica != self.replica]
         return {key_id for other in others for key_id in (other.seals, other.wants)}
-
-    def _context(self) -> Context:
-        # The key's id is a part of every context.
-        return Context(self._instance, "keycheck", "", 0)
 
     # --- 3
 
@@ -223,9 +204,5 @@ def _require_all(found: Keyring, said: Mapping[str, bytes], heard: list[Announce
     lacking = used - set(found.key_ids)
     if lacking:
         raise KeyringError(
-            f"another replica seals with {_listed(lacking)}, which is not here yet: is the mounted keyring the newest?"
+            f"another replica seals with {listed(lacking)}, which is not here yet: is the mounted keyring the newest?"
         )
-
-
-def _listed(key_ids: Iterable[str]) -> str:
-    return ", ".join(sorted(key_ids))

@@ -208,7 +208,10 @@ def _require_unneeded(found: KnownKeys, key_id: str) -> None:
 
 
 _TEXTS = {
-    "keys_differ": "Not every live replica seals with this key yet; 'broker keys list' shows which have it.",
+    "keys_differ": (
+        "Not every live replica seals with this key yet: each needs the key and a 'primary' that names it;"
+        " 'broker keys list' shows which have it."
+    ),
     "key_seals": "A replica seals with this key, or is about to.",
     "key_sealed_lately": "A replica sealed with this key a moment ago, and may still write what it began.",
     "key_needed": "Stored values need this key; 'broker keys rewrap' seals them again.",

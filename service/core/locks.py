@@ -7,7 +7,7 @@ A lock is on before it is recorded: stopping must not depend on a disk that is f
 from dataclasses import dataclass
 
 from service.core.clock import Clock
-from service.core.errors import StorageError, StoreUnknownError
+from service.core.errors import AuditError, StorageError, StoreUnknownError
 from service.core.gate import About, Call, Gate
 from service.core.lock import Lock, read_note, write_note
 from service.core.policy import ANY_STORE, store_matches
@@ -51,7 +51,7 @@ class Locks:
         if note is None:
             self._gate.record(call, about, "failed", "store_unknown")
             raise StoreUnknownError("No such store.", reason="store_unknown")
-        self._gate.record(call, about, "allowed", "locked")
+        self._record_locked(call, about, "locked")
         return read_note("store", note)
 
     def unlock(self, call: Call, store_hash: str) -> None:
@@ -82,8 +82,19 @@ class Locks:
         except StorageError as error:
             self._gate.record(call, about, "failed", error.reason)
             raise
-        self._gate.record(call, about, "allowed", "all_locked")
+        self._record_locked(call, about, "all_locked")
         return read_note("all", note)
+
+    def _record_locked(self, call: Call, about: About, reason: str) -> None:
+        try:
+            self._gate.record(call, about, "allowed", reason)
+        except AuditError as error:
+            # The sink's own words are that nothing was done, which is wrong here.
+            raise AuditError(
+                "It is locked. The audit trail cannot be written, so there is no record of who locked it and when.",
+                reason=error.reason,
+                retry_after=error.retry_after,
+            ) from None
 
     def unlock_all(self, call: Call) -> None:
         """Take the lock off all; stores that have one of their own stay locked.

@@ -85,4 +85,7 @@ def _shown(model: type[BaseModel], error: ErrorDetails, whole: str) -> dict[str,
     location = error["loc"]
     known = bool(location) and str(location[0]) in model.model_fields
     where = ".".join(str(part) for part in location[:2]) if known else whole
-    return {"where": where, "rule": _OWN_TEXT.get(error["type"], error["msg"])}
+    return {
+        "where": where,
+        "rule": _OWN_TEXT.get(error["type"], error["msg"].removeprefix("Value error, ")),
+    }

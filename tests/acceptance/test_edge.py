@@ -1,5 +1,6 @@
 """What only the real server shows: raw requests, both token styles, TLS, metrics over several processes."""
 
+import json
 import ssl
 from pathlib import Path
 from socket import create_connection
@@ -251,3 +252,11 @@ def test_an_unreadable_request_is_a_problem_that_repeats_nothing(
     assert b"application/problem+json" in answer
     assert b"canary-7f3a" not in answer
     assert b"canary-7f3a" not in service.stack.broker.stderr.read_bytes()
+
+
+def test_a_broker_that_serves_writes_only_objects_on_standard_error(service: Service) -> None:
+    """Its warnings about the settings too: what collects the lines expects nothing else."""
+    lines = service.stack.broker.stderr.read_text("utf-8").splitlines()
+
+    events = {json.loads(line)["event"] for line in lines}
+    assert {"api_is_plain_http", "audit_trail_is_unsigned"} <= events

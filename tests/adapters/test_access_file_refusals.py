@@ -129,7 +129,7 @@ FAULTS: dict[str, tuple[Edit, str]] = {
     "rate of hours": (lambda d: d["grants"][0]["limits"].update(max_rate="9/h"), "max_rate: "),
     "rate of who redeems": (
         lambda d: d["grants"][0]["limits"].update(max_rate="60/m", access=["redeem"]),
-        "limits: Value error, max_rate binds the proxy only",
+        "limits: max_rate binds the proxy only",
     ),
     "another access": (
         lambda d: d["grants"][0]["limits"].update(access=["x"]),

@@ -18,24 +18,24 @@ CANARY = "canary-value"
 TOGETHER = "jwks and audience go together: they are for JWT-SVIDs"
 # what the refusal says → what is changed
 WORDS: dict[str, dict[str, Any]] = {
-    "grants.0.limits.max_ttl: Value error, a span is a number with s, m or h, such as 15m": {
+    "grants.0.limits.max_ttl: a span is a number with s, m or h, such as 15m": {
         "grants__0__limits__max_ttl": "5d"
     },
-    "tests.0.with.ttl: Value error, a span is a number with s, m or h, such as 15m": {
+    "tests.0.with.ttl: a span is a number with s, m or h, such as 15m": {
         "tests__0__with__ttl": "s"
     },
-    "tests.0.with.ttl: Value error, a span is longer than nothing": {"tests__0__with__ttl": "0s"},
-    "grants.1.actions.0: Value error, there is no such action": {"grants__1__actions__0": "x.*"},
-    "grants.0.callers.0: Value error, a caller begins with its issuer's name and ':'; a wildcard never crosses ':' or '/'": {
+    "tests.0.with.ttl: a span is longer than nothing": {"tests__0__with__ttl": "0s"},
+    "grants.1.actions.0: there is no such action": {"grants__1__actions__0": "x.*"},
+    "grants.0.callers.0: a caller begins with its issuer's name and ':'; a wildcard never crosses ':' or '/'": {
         "grants__0__callers__0": "*"
     },
-    "issuers.1.oidc.name: Value error, 'spiffe:' and 'broker:' begin the identities of trust domains and of the broker itself": {
+    "issuers.1.oidc.name: 'spiffe:' and 'broker:' begin the identities of trust domains and of the broker itself": {
         "issuers__1__name": "spiffe"
     },
-    "issuers.0.kubernetes.jwks: Value error, jwks has a file or a url": {"issuers__0__jwks": {}},
-    "issuers.1.oidc.jwks: Value error, jwks has a file or a url": {"issuers__1__jwks__url": URL},
-    f"issuers.2.spiffe: Value error, {TOGETHER}": {"issuers__2__audience": None},
-    "issuers.2.spiffe: Value error, spiffe has a bundle, for client certificates, or jwks, or both": {
+    "issuers.0.kubernetes.jwks: jwks has a file or a url": {"issuers__0__jwks": {}},
+    "issuers.1.oidc.jwks: jwks has a file or a url": {"issuers__1__jwks__url": URL},
+    f"issuers.2.spiffe: {TOGETHER}": {"issuers__2__audience": None},
+    "issuers.2.spiffe: spiffe has a bundle, for client certificates, or jwks, or both": {
         "issuers__2__audience": None,
         "issuers__2__jwks": None,
         "issuers__2__bundle": None,
@@ -78,12 +78,12 @@ def test_what_an_address_needs_has_no_use_with_a_file(member: str) -> None:
     """Each of them by itself."""
     said = refusal(**{f"issuers__1__jwks__{member}": "f"})
 
-    assert said == "issuers.1.oidc.jwks: Value error, ca_file and token_file go with url"
+    assert said == "issuers.1.oidc.jwks: ca_file and token_file go with url"
 
 
 def test_keys_of_tokens_need_an_audience_and_the_other_way_round() -> None:
     """Whichever of the two is missing."""
-    assert refusal(issuers__2__jwks=GONE) == f"issuers.2.spiffe: Value error, {TOGETHER}"
+    assert refusal(issuers__2__jwks=GONE) == f"issuers.2.spiffe: {TOGETHER}"
     assert refusal(issuers__2__jwks=GONE, issuers__2__audience=GONE) == ""
 
 

@@ -128,9 +128,9 @@ def test_standard_input_is_a_file(files: Files) -> None:
     [
         (["--heads", "{heads}"], 2, "--public-key"),
         (["--online"], 2, "--public-key"),
-        (["--heads", "/nowhere", "--public-key", "{key}"], 1, "/nowhere cannot be read"),
-        (["--heads", "{key}", "--public-key", "{key}"], 1, "no export"),
-        (["--public-key", "{heads}"], 1, "not a public key"),
+        (["--heads", "/nowhere", "--public-key", "{key}"], 2, "/nowhere cannot be read"),
+        (["--heads", "{key}", "--public-key", "{key}"], 2, "no export"),
+        (["--public-key", "{heads}"], 2, "not a public key"),
         (["--online", "--public-key", "{key}", "--url", "http://127.0.0.1:9"], 3, "reached"),
         (["--since", "yesterday"], 2, "--since"),
     ],
@@ -147,14 +147,15 @@ def test_what_cannot_be_verified_says_why(
     assert says in result.stderr
 
 
+@pytest.mark.parametrize("others", [0, 1])
 @pytest.mark.parametrize("name", ["nowhere", "broken.gz", "."])
-def test_a_file_that_cannot_be_read_is_named(files: Files, name: str) -> None:
-    """It is never passed over in silence."""
+def test_a_file_that_cannot_be_read_is_named(files: Files, name: str, others: int) -> None:
+    """It is never passed over in silence, and not taken for a trail in which something is wrong."""
     (files.folder / "broken.gz").write_bytes(b"not packed")
 
-    result = files.verify(files.audit, files.folder / name)
+    result = files.verify(*[files.audit] * others, files.folder / name)
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.stderr == f"Error: {files.folder / name} cannot be read\n"
 
 

@@ -171,6 +171,7 @@ def test_a_key_id_of_another_form_is_refused(tmp_path: Path, key_id: str) -> Non
     ("settings", "says"),
     [
         ({"BROKER_BIND": "nonsense"}, "Error: BROKER_BIND: "),
+        ({"BROKER_REDIS_URL": "http://h"}, "Error: BROKER_REDIS_URL: begins with redis://"),
         ({"BROKER_UNKNOWN": "x"}, "Error: BROKER_UNKNOWN: there is no such setting"),
         ({"BROKER_UPSTREAM_URL": "http://h"}, "Error: BROKER_UPSTREAM_URL: plain HTTP needs"),
         ({"BROKER_ACCESS_FILE": "/nowhere/access.yaml"}, "Error: BROKER_ACCESS_FILE: /nowhere"),

@@ -16,13 +16,21 @@ from sandbox.demo.identities import Identities
 from sandbox.demo.processes import free_port
 from sandbox.demo.stack import make_keyring, write_access
 from sandbox.server import RunningSandbox
+from service.adapters.keyring_dir import KeyringDirectory
+from service.adapters.redis_connections import RedisOptions
 from service.adapters.redis_facts import RedisFacts
+from service.adapters.redis_keys import RedisKeys
+from service.adapters.redis_link import RedisLink
+from service.adapters.signing_key import new_signing_key
 from service.cli import main
 from service.cli.redis_checks import judge_redis
 from service.cli.upstream_checks import judge_clock
+from service.core.key_checks import new_check
 from service.settings import Settings
 from tests.support.clock import START
 from tests.support.pki import Authority
+
+pytestmark = pytest.mark.usefixtures("valkey")  # empty: no keys are in use
 
 WELL = RedisFacts(
     name="valkey",
@@ -39,8 +47,11 @@ EVERYTHING = {
     "keyring",
     "access file",
     "audit trail",
+    "audit signing key",
+    "keys in use",
     "mounted credentials",
     "tls",
+    "redis password",
     "redis",
     "redis version",
     "redis eviction",
@@ -58,6 +69,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("files")
     write_access(folder, Identities())
     make_keyring(folder)
+    _keep(folder / "audit.pem", new_signing_key()[0].decode("ascii"))
     return folder
 
 
@@ -71,6 +83,7 @@ def environment(files: Path, valkey_port: int, sandbox: RunningSandbox) -> dict[
         "BROKER_UPSTREAM_URL": sandbox.url,
         "BROKER_ALLOW_INSECURE_UPSTREAM": "true",
         "BROKER_AUDIT_FILE": str(files / "audit.jsonl"),
+        "BROKER_AUDIT_SIGNING_KEY_FILE": str(files / "audit.pem"),
     }
 
 
@@ -144,6 +157,11 @@ def _with_another_key(folder: Path) -> dict[str, str]:
     return settings | {"BROKER_TLS_KEY_FILE": settings["BROKER_TLS_CERT_FILE"]}
 
 
+def _a_wrong_signing_key(folder: Path) -> dict[str, str]:
+    _keep(folder / "audit.pem", "canary")
+    return {"BROKER_AUDIT_SIGNING_KEY_FILE": str(folder / "audit.pem")}
+
+
 def _a_broken_access_file(folder: Path) -> dict[str, str]:
     (folder / "access.yaml").write_text("version: 2", "utf-8")
     return {"BROKER_ACCESS_FILE": str(folder / "access.yaml")}
@@ -156,11 +174,15 @@ def _a_broken_access_file(folder: Path) -> dict[str, str]:
         ("access file", "failed", _a_broken_access_file),
         ("audit trail", "failed", lambda _: {"BROKER_AUDIT_FILE": "/nowhere/audit.jsonl"}),
         ("audit trail", "ok", lambda _: {"BROKER_AUDIT_FILE": "-"}),
+        ("audit signing key", "warning", lambda _: {"BROKER_AUDIT_SIGNING_KEY_FILE": ""}),
+        ("audit signing key", "failed", _a_wrong_signing_key),
+        ("mounted credentials", "warning", lambda _: {"BROKER_STORES_DIR": "/nowhere"}),
         ("mounted credentials", "failed", _mounted_wrongly),
         ("mounted credentials", "ok", _mounted_rightly),
         ("tls", "ok", _with_tls),
         ("tls", "failed", _with_another_key),
         ("redis", "failed", lambda _: {"BROKER_REDIS_URL": f"redis://127.0.0.1:{free_port()}"}),
+        ("redis password", "failed", lambda _: {"BROKER_REDIS_PASSWORD_FILE": "/nowhere"}),
         ("redis replication", "failed", lambda _: {"BROKER_REDIS_WAIT_REPLICAS": "1"}),
         (
             "upstream",
@@ -189,6 +211,42 @@ def test_what_is_wrong_is_found(
     assert "canary" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("used", "changed", "says"),
+    [
+        (["k1"], {}, ""),
+        (["k1", "k0"], {}, "k0 is in use, and not in the keyring"),
+        (["k0"], {}, "it has none of the keys that are in use (k0)"),
+        (["k1"], {"BROKER_INSTANCE": "other"}, "k1 does not open its key check"),
+    ],
+)
+def test_a_keyring_that_is_not_the_one_in_use_is_found(
+    environment: dict[str, str],
+    tmp_path: Path,
+    used: list[str],
+    changed: dict[str, str],
+    says: str,
+) -> None:
+    """By what Redis was sealed with; otherwise the broker would start locked beside a doctor who finds nothing."""
+    for key_id in ("k0", "k1"):
+        CliRunner().invoke(main, ["keys", "new", str(tmp_path / "all"), "--id", key_id])
+    everything = KeyringDirectory(str(tmp_path / "all"), {}).read()
+    url = environment["BROKER_REDIS_URL"]
+    link = RedisLink.connect(RedisOptions(url, "", "", "", timedelta(milliseconds=450)))
+    for key_id in used:
+        RedisKeys(link).add_check(key_id, new_check(everything, key_id, "default"))
+    link.close()
+    (tmp_path / "all" / "k0.key").unlink()
+    (tmp_path / "all" / "primary").write_text("k1", "ascii")
+
+    mounted = {"BROKER_KEYRING_DIR": str(tmp_path / "all")}
+    findings = _examine(environment | mounted | changed, int(bool(says)))
+
+    found = findings["keys in use"]
+    assert found["verdict"] == ("failed" if says else "ok")
+    assert found["found"].startswith(says or "k1")
+
+
 def test_what_depends_on_something_that_is_away_is_skipped(environment: dict[str, str]) -> None:
     """One cause is one failure."""
     away = f"127.0.0.1:{free_port()}"
@@ -198,7 +256,7 @@ def test_what_depends_on_something_that_is_away_is_skipped(environment: dict[str
 
     verdicts = {name: finding["verdict"] for name, finding in findings.items()}
     assert [n for n, v in verdicts.items() if v == "failed"] == ["redis", "upstream"]
-    assert sum(verdict == "skipped" for verdict in verdicts.values()) == 6
+    assert sum(verdict == "skipped" for verdict in verdicts.values()) == 7
 
 
 @pytest.mark.parametrize(("allowed", "verdict"), [("false", "failed"), ("true", "warning")])

@@ -187,9 +187,11 @@ def test_a_lock_is_on_though_it_cannot_be_recorded(ready: World, scope: str) -> 
     """Stopping does not depend on a disk that is full; whoever asked learns that the record is missing."""
     ready.audit.broken = True
 
-    with pytest.raises(AuditError):
+    with pytest.raises(AuditError) as told:
         lock(ready, scope)
 
+    assert told.value.detail.startswith("It is locked.")
+    assert told.value.reason
     ready.audit.broken = False
     with pytest.raises(StoreLockedError):
         mint(ready)

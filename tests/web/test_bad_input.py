@@ -86,6 +86,10 @@ def test_a_method_that_is_not_allowed_tells_which_are(
         ({"credential": {"kind": "b2b_password", "email": "a@b.c"}}, ["credential.b2b_password"]),
         ({"credential": {"kind": "x"}, "retain": 1}, ["credential", "retain"]),
         ({"credential": {"kind": "access_token", "access_token": "x" * 20}, "y": 1}, ["body"]),
+        (
+            {"credential": {"kind": "b2b_password", "email": "a@b.c", "password": "\n"}},
+            ["credential.b2b_password"],
+        ),
     ],
 )
 def test_wrong_fields_are_named_by_their_place(
@@ -99,3 +103,4 @@ def test_wrong_fields_are_named_by_their_place(
     assert all(
         set(error) == {"where", "rule"} and error["rule"] for error in answer.get_json()["errors"]
     )
+    assert "Value error" not in answer.get_data(as_text=True)
