@@ -15,6 +15,7 @@ from service.cli.orphans import orphans
 from service.cli.references import references
 from service.cli.serve import serve
 from service.cli.stores import stores
+from service.cli.whoami import whoami
 
 
 def run() -> None:
@@ -38,6 +39,7 @@ for command in (
     serve,
     doctor,
     healthcheck,
+    whoami,
     stores,
     references,
     lock,

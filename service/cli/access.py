@@ -127,7 +127,9 @@ def diff(old: str, new: str, *, in_json: bool) -> None:
         sys.exit(Exit.REFUSED)
 
 
-@access.command(name="new-key", epilog=examples("broker access new-key ci > ci.key 2> entry.yaml"))
+@access.command(
+    name="new-key", epilog=examples("umask 077; broker access new-key ci > ci.key 2> entry.yaml")
+)
 @click.argument("name")
 def new_key(name: str) -> None:
     """Make an API key for a caller NAME: the key on standard output, its entry for the access file on standard error."""

@@ -31,7 +31,7 @@ _ENVIRONMENT = "B2B_BROKER_"
 # What the broker cannot say, because it does not know of this command line.
 _HINTS = {
     401: "\n  prove who you are: --token-file, --key-file or --cert-file",
-    403: "\n  see what you may do: GET /v1/whoami, broker access explain",
+    403: "\n  see what you may do: broker whoami, broker access explain",
     423: "\n  see who locked it and why: broker locks",
 }
 

@@ -11,16 +11,18 @@ The order within each use, from DESIGN §4; the numbers stand at the code:
 """
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
 
 from service.core.allowance import Allowance
+from service.core.audit import Outcome
 from service.core.budget import Said
 from service.core.clock import Clock
 from service.core.errors import (
     AccessorUnknownError,
+    AuditError,
     BrokerError,
     ForbiddenError,
     IntegrityError,
@@ -294,11 +296,8 @@ class References:
         about = self._about("reference.revoke", known)
         if call.caller.identity != known.grant.minted_by:
             self._gate.authorise(call, about)
-        self._gate.record(call, about, "started", "revoke")
-        revoked = self._table.revoke(accessor, known.grant.store_hash)
-        self._gate.record(call, about, "allowed", "revoked")
-        self._observer.reference("revoke", "ok")
-        return revoked
+        with self._revoking(call, about, "revoke", "revoked"):
+            return self._table.revoke(accessor, known.grant.store_hash)
 
     def revoke_store(self, call: Call, store_hash: str) -> None:
         """Revoke every reference to a store.
@@ -308,10 +307,8 @@ class References:
         """
         about = About("reference.revoke", store_hash)
         self._gate.authorise(call, about)
-        self._gate.record(call, about, "started", "revoke_store")
-        self._table.revoke_store(store_hash)
-        self._gate.record(call, about, "allowed", "revoked_store")
-        self._observer.reference("revoke_store", "ok")
+        with self._revoking(call, about, "revoke_store", "revoked_store"):
+            self._table.revoke_store(store_hash)
 
     def revoke_caller(self, call: Call, identity: str) -> None:
         """Revoke every reference minted by or for an identity, of whatever store.
@@ -321,10 +318,8 @@ class References:
         """
         about = About("reference.revoke", ANY_STORE, subject=identity)
         self._gate.authorise(call, about)
-        self._gate.record(call, about, "started", "revoke_caller")
-        self._table.revoke_caller(identity)
-        self._gate.record(call, about, "allowed", "revoked_caller")
-        self._observer.reference("revoke_caller", "ok")
+        with self._revoking(call, about, "revoke_caller", "revoked_caller"):
+            self._table.revoke_caller(identity)
 
     def revoke_all(self, call: Call) -> None:
         """Revoke every reference there is.
@@ -334,10 +329,36 @@ class References:
         """
         about = About("reference.revoke", ANY_STORE)
         self._gate.authorise(call, about)
-        self._gate.record(call, about, "started", "revoke_all")
-        self._table.revoke_all()
-        self._gate.record(call, about, "allowed", "revoked_all")
-        self._observer.reference("revoke_all", "ok")
+        with self._revoking(call, about, "revoke_all", "revoked_all"):
+            self._table.revoke_all()
+
+    @contextlib.contextmanager
+    def _revoking(self, call: Call, about: About, kind: str, done: str) -> Iterator[None]:
+        """Record what is done within, which is done also when it cannot be recorded: taking away is never wrong, and may not wait.
+
+        Raises:
+            AuditError: It is done, and there is no record of it, or none of its end.
+        """
+        unrecorded = self._unrecorded(call, about, "started", kind)
+        yield
+        self._observer.reference(kind, "ok")
+        unrecorded = unrecorded or self._unrecorded(call, about, "allowed", done)
+        if unrecorded is not None:
+            # The sink's own words are that nothing was done, which is wrong here.
+            raise AuditError(
+                "It is revoked. The audit trail cannot be written, so there is no record of who revoked it and when.",
+                reason=unrecorded.reason,
+                retry_after=unrecorded.retry_after,
+            )
+
+    def _unrecorded(
+        self, call: Call, about: About, outcome: Outcome, reason: str
+    ) -> AuditError | None:
+        try:
+            self._gate.record(call, about, outcome, reason)
+        except AuditError as error:
+            return error
+        return None
 
     # --- using
 

@@ -48,6 +48,11 @@ def create_ops_app(checks: tuple[Check, ...], exposition: Exposition) -> Flask:
         content, content_type = exposition()
         return Response(content, content_type=content_type)
 
+    @app.after_request
+    def _name(response: Response) -> Response:
+        response.headers["Server"] = "b2b-broker"  # not which server and Python of which version
+        return response
+
     return app
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from service.core.errors import ForbiddenError, ReferenceInvalidError
+from service.core.errors import AuditError, ForbiddenError, ReferenceInvalidError
 from service.core.policy import AccessGrant, MintAsk, Policy
 from service.core.reference import accessor_of, new_reference
 from service.core.references import MintedReference
@@ -167,6 +167,30 @@ def test_revoking_many_needs_policy_for_all_that_it_concerns(
 
     assert all(works(ready, reference) for reference in minted)
     assert any(outcome == "denied" for _, outcome, _ in ready.audit.told())
+
+
+@pytest.mark.parametrize(
+    "revoke",
+    [
+        lambda world, one: world.references.revoke(call(OPERATOR), one.accessor),
+        lambda world, _one: world.references.revoke_store(call(OPERATOR), STORE),
+        lambda world, _one: world.references.revoke_caller(call(OPERATOR), WORKER),
+        lambda world, _one: world.references.revoke_all(call(OPERATOR)),
+    ],
+    ids=["one", "store", "caller", "all"],
+)
+def test_a_revocation_holds_also_when_it_cannot_be_recorded(
+    ready: World, revoke: Callable[[World, MintedReference], None]
+) -> None:
+    """A full disk must not keep a leaked reference alive; whoever asked is told what is missing."""
+    minted = mint(ready)
+    ready.audit.broken = True
+
+    with pytest.raises(AuditError, match="It is revoked"):
+        revoke(ready, minted)
+
+    ready.audit.broken = False
+    assert not works(ready, minted)
 
 
 def test_each_revocation_is_recorded(ready: World) -> None:

@@ -57,6 +57,12 @@ def test_a_lost_dependency_makes_it_not_ready_and_leaves_it_alive(
     assert ops.get("/readyz").status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/livez", "/metrics", "/no-such-path"])
+def test_it_does_not_say_which_server_it_is(ops: FlaskClient, path: str) -> None:
+    """Versions help those who look for holes."""
+    assert ops.get(path).headers["Server"] == "b2b-broker"
+
+
 def test_metrics_are_in_the_format_of_prometheus(ops: FlaskClient) -> None:
     """The content type is the exposition's own."""
     answer = ops.get("/metrics")
