@@ -249,6 +249,7 @@ def build_broker(settings: Settings) -> Broker:
         gate=gate,
         keyring=keyring,
         table=key_table,
+        agreement=agreement,
         agreed=agreed,
         observer=metrics,
         counted=metrics,

@@ -133,7 +133,8 @@ def configure_logs(level: str) -> None:
     logging.raiseExceptions = False
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(level.upper())
+    # What libraries say below that is the traffic itself: botocore's would be the plaintext of a key that AWS KMS has just unwrapped.
+    root.setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level.upper()]))
 
 
 def count_lost_lines(tell: Callable[[], None]) -> None:

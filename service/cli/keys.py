@@ -124,8 +124,11 @@ def _waited(api: Api, progress: Json) -> Json:
     while progress["state"] in ("wanted", "running"):
         time.sleep(_POLL_SECONDS)
         progress = api.ask("GET", "/v1/keys/rewrap")
+        if progress["state"] == "none":
+            raise UnavailableError("it is not noted any more that this was asked for: ask again")
         if progress["to"] != to:
-            raise UnavailableError(f"another rewrap, to {progress['to']}, has taken over")
+            to = progress["to"]
+            click.echo(f"{to} is primary now: everything is sealed again under that", err=True)
         if told:
             click.echo(f"\r{progress['rewrapped']} sealed again", nl=False, err=True)
     if told:

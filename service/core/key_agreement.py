@@ -176,6 +176,11 @@ class KeyAgreement:
         """Return what all live replicas say, by name."""
         return self._heard(ring, self._table.announcements())
 
+    def is_settled(self, ring: Keyring) -> bool:
+        """Tell whether all live replicas seal with the primary key of a ring, and none wants another."""
+        used = {key_id for other in self.heard(ring) for key_id in (other.seals, other.wants)}
+        return used == {ring.primary.key_id}
+
     def _heard(self, ring: Keyring, said: Mapping[str, bytes]) -> list[Announcement]:
         return [self._read(ring, name, signed) for name, signed in sorted(said.items())]
 

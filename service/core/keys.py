@@ -98,12 +98,12 @@ class Keys:
 
         Raises:
             ForbiddenError: Policy does not let the caller write all stores.
-            KeyInUseError: Not all replicas seal with the same key yet: what one seals again another would need again.
+            KeyInUseError: Not all replicas seal with the same key yet, or one is about to change over: what one seals again another
+                would need again.
         """
         self._gate.authorise(call, _WRITE)
         keyring = self._keyring()
-        sealing = {replica.seals for replica in self._agreement.heard(keyring)}
-        if sealing - {keyring.primary.key_id}:
+        if not self._agreement.is_settled(keyring):
             self._gate.record(call, _about(_WRITE, keyring.primary.key_id), "denied", "keys_differ")
             raise _in_use("keys_differ", _CHANGED_OVER_WITHIN)
         wanted = RewrapState(
@@ -209,7 +209,7 @@ def _require_unneeded(found: KnownKeys, key_id: str) -> None:
 
 _TEXTS = {
     "keys_differ": (
-        "Not every live replica seals with this key yet: each needs the key and a 'primary' that names it;"
+        "Not every live replica seals with the key that is to be primary yet: each needs the key and a 'primary' that names it;"
         " 'broker keys list' shows which have it."
     ),
     "key_seals": "A replica seals with this key, or is about to.",

@@ -3,7 +3,8 @@
 One elected replica does it, at a bounded pace, in passes over all that is stored, until a pass finds nothing that needs another key. What
 is done is done value by value, each by compare-and-set on the exact old bytes: a writer who comes in between wins, and the value is met
 again in the next pass. So a crash at any point leaves every value readable under the old key or the new one, two that both think they
-are elected do no harm, and going on is the same as beginning.
+are elected do no harm, and going on is the same as beginning. If another key becomes primary meanwhile, everything is sealed again under
+that one, as soon as every live replica seals with it: whoever asked meant the primary key.
 
 Source: DESIGN §10; security.md §4.6.
 """
@@ -16,6 +17,7 @@ from service.core.caller import Caller
 from service.core.clock import Clock, Pause
 from service.core.errors import IntegrityError
 from service.core.gate import About, Call, Gate
+from service.core.key_agreement import KeyAgreement
 from service.core.key_ports import KeyObserver, KeyTable
 from service.core.keyring import Keyring
 from service.core.maintenance import OWN_IDENTITY, TERM
@@ -44,6 +46,7 @@ class Rewrapper:
         gate: Gate,
         keyring: KeyringSource,
         table: KeyTable,
+        agreement: KeyAgreement,
         agreed: MaintenanceTable,
         observer: Observer,
         counted: KeyObserver,
@@ -54,6 +57,7 @@ class Rewrapper:
         self._gate = gate
         self._keyring = keyring
         self._table = table
+        self._agreement = agreement
         self._agreed = agreed
         self._observer = observer
         self._counted = counted
@@ -73,9 +77,9 @@ class Rewrapper:
         keyring = self._keyring()
         note = self._table.rewrapping()
         state = decode_state(note)
-        if state.asked_for and state.to == keyring.primary.key_id and self._elected():
+        if state.asked_for and self._may_seal(keyring, state) and self._elected():
             try:
-                self._pass(keyring, note, state)
+                self._pass(keyring, *self._followed(keyring, note, state))
             except _OvertakenError:
                 return
             self._counted_at = None
@@ -94,6 +98,22 @@ class Rewrapper:
         self.problem = (
             f"stored values need {', '.join(lacking)}, which is not here" if lacking else ""
         )
+
+    def _may_seal(self, keyring: Keyring, state: RewrapState) -> bool:
+        """Tell whether what this process seals with is what was asked for, or has taken its place everywhere."""
+        return state.to == keyring.primary.key_id or self._agreement.is_settled(keyring)
+
+    def _followed(
+        self, keyring: Keyring, note: bytes, state: RewrapState
+    ) -> tuple[bytes, RewrapState]:
+        """Return the note, begun anew if another key is primary now."""
+        primary = keyring.primary.key_id
+        if state.to == primary:
+            return note, state
+        anew = RewrapState("wanted", primary, state.request_id, state.caller)
+        about = About("store.write", ANY_STORE, subject=primary)
+        self._gate.record(_call(anew), about, "allowed", "rewrap")
+        return self._noted(note, anew), anew
 
     def _pass(self, keyring: Keyring, note: bytes, before: RewrapState) -> None:
         """Look at everything once."""

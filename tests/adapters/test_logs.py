@@ -122,14 +122,17 @@ match "{how}":
     assert "careful" in line["event"] or how != "warning"
 
 
-@pytest.mark.parametrize(("level", "shown"), [("warning", 2), ("info", 4), ("error", 0)])
+@pytest.mark.parametrize(
+    ("level", "shown"), [("warning", 2), ("info", 4), ("error", 0), ("debug", 5)]
+)
 def test_the_level_bounds_both_kinds_of_loggers(
     capfd: pytest.CaptureFixture[str], level: str, shown: int
 ) -> None:
-    """Ours, and those of the libraries."""
+    """Ours, and those of the libraries; but these never say what they would to somebody who looks for a defect in them."""
     configure_logs(level)
 
     for log in (structlog.get_logger(), logging.getLogger("library")):
+        log.debug("sent and received")
         log.info("said")
         log.warning("warned")
 

@@ -88,8 +88,13 @@ class Full:
         return dict(count_by_key(self.world.key_table).by_key)
 
     def ask(self) -> None:
-        """Ask for everything to be sealed again."""
+        """Ask for everything to be sealed again, by a replica that says with what it seals."""
+        self.announce(self.world.keyring())
         self.world.keys.rewrap(KEEPER)
+
+    def announce(self, ring: Keyring, replica: str = "replica-a") -> None:
+        """Have a replica say that it seals with the primary key of a ring."""
+        self.world.another_agreement(replica).admit(ring, ring)
 
 
 def everything(world: World) -> list[Stored]:

@@ -92,6 +92,20 @@ def test_nothing_is_sealed_again_before_all_replicas_seal_alike(full: Full) -> N
     assert full.world.keys.rewrap(KEEPER).state == "wanted"
 
 
+def test_nothing_is_sealed_again_under_a_key_that_is_about_to_go(world: World) -> None:
+    """While a replica waits for the others, what it seals with now is not what everything is to need."""
+    full = Full(world)
+    world.another_agreement("replica-b").admit(OLD, OLD)
+    world.ring = world.agreement.admit(BOTH, OLD)
+
+    with pytest.raises(KeyInUseError) as refused:
+        world.keys.rewrap(KEEPER)
+
+    assert world.ring.primary.key_id == "k1"
+    assert refused.value.reason == "keys_differ"
+    assert full.needed() == {"k1": VALUES}
+
+
 def test_a_key_that_nothing_needs_is_let_go_of(full: Full) -> None:
     """Its check goes, so that its file may; asking again says the same."""
     _rewrapped(full)

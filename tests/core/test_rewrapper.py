@@ -137,6 +137,36 @@ def test_what_others_seal_with_is_not_undone(full: Full) -> None:
     assert _state(full.world).state == "wanted"
 
 
+def test_another_primary_meanwhile_is_followed(full: Full) -> None:
+    """Whoever asked meant the primary key: it begins anew, recorded under the same request, and comes to its end."""
+    full.ask()
+    full.world.rewrapper.run()
+    third = keyring("k1", "k2", "k3", primary="k3")
+    full.world.ring = third
+    full.announce(third)
+
+    end = _finish(full.world)
+
+    last = [(e.caller, e.request_id, e.reason, e.subject) for e in full.world.audit.entries[-2:]]
+    assert (end.state, end.to, end.rewrapped) == ("done", "k3", VALUES)
+    assert full.needed() == {"k3": VALUES}
+    assert last == [("broker:maintenance", "r-1", r, "k3") for r in ("rewrap", "rewrapped")]
+
+
+def test_another_primary_is_not_followed_before_all_replicas_seal_with_it(full: Full) -> None:
+    """What one seals again another would need again."""
+    full.ask()
+    third = keyring("k1", "k2", "k3", primary="k3")
+    full.world.ring = third
+    full.announce(third)
+    full.announce(third.sealing_with("k2"), "replica-b")
+
+    full.world.rewrapper.run()
+
+    assert full.needed() == {"k1": VALUES}
+    assert (_state(full.world).state, _state(full.world).to) == ("wanted", "k2")
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_a_crash_at_any_step_leaves_everything_readable_and_another_goes_on(*, after: bool) -> None:
     """Every exchange with Redis is such a step; in the end nothing needs the old key."""

@@ -1,6 +1,5 @@
 """The whole stack with a canary for each of its secrets, and with everything watched that it writes or sends."""
 
-import base64
 import contextlib
 import resource
 import secrets
@@ -18,15 +17,21 @@ from sandbox.demo.stack import (
     ROOT,
     Stack,
     broker_settings,
-    make_keyring,
     start_redis,
     start_upstream,
 )
 from tests.leaks.canaries import Canaries
-from tests.leaks.given import make_certificate, write_access_with_key
+from tests.leaks.given import (
+    make_certificate,
+    make_ring,
+    make_signing_key,
+    write_access_with_key,
+)
 from tests.leaks.recorder import Recorder
 from tests.leaks.redis_watch import monitoring, protect
 from tests.leaks.upstream_tap import Tap, tapped
+from tests.support.collector import Collector, running_collector
+from tests.support.key_services import Kms, Vault, serving
 from tests.support.peers import may_see_all
 from tests.support.service import Service
 from tests.support.tls import client_context
@@ -48,6 +53,9 @@ class Arena:
         tap: The broker's upstream.
         redis_password: Of Redis.
         api_key: Of ``key:ci``.
+        vault: Wraps a key of the ring.
+        kms: Another.
+        collector: Has the traces.
         settings: Of the broker.
         monitored: What Redis's ``MONITOR`` has told.
         seen: By channel, what was seen of processes while they ran.
@@ -62,6 +70,9 @@ class Arena:
     tap: Tap
     redis_password: str
     api_key: str
+    vault: Vault
+    kms: Kms
+    collector: Collector
     settings: Mapping[str, str]
     monitored: bytearray
     seen: dict[str, list[bytes]] = field(default_factory=dict)
@@ -110,7 +121,16 @@ class Arena:
                 self.saw("arguments", (process / "cmdline").read_bytes())
                 if may_see_all():
                     self.saw("environments", (process / "environ").read_bytes())
-                    self.saw("open files", b"\n".join(map(_content, (process / "fd").iterdir())))
+                    self.saw("open files", b"\n".join(self._open_files(process / "fd")))
+
+    def _open_files(self, descriptors: Path) -> Iterator[bytes]:
+        """Yield what is in each regular file that a process has open, also one that has no name any more."""
+        for descriptor in descriptors.iterdir():
+            # One may be closed at any moment; and what the broker is given it reads again and again.
+            with contextlib.suppress(FileNotFoundError):
+                given = descriptor.readlink().is_relative_to(self.given)
+                if stat.S_ISREG(descriptor.stat().st_mode) and not given:
+                    yield descriptor.read_bytes()
 
     @contextlib.contextmanager
     def another_broker(
@@ -143,9 +163,12 @@ def running_arena(folder: Path) -> Iterator[Arena]:
     redis_port, upstream_port, port, ops_port = (free_port() for _ in range(4))
     with contextlib.ExitStack() as running:
         running.enter_context(_cores_allowed(written))
-        keyring = make_keyring(given)
-        for path in keyring.glob("*.key"):
-            canaries.add("a key of the ring", base64.b64decode(path.read_bytes()))
+        vault = Vault(token=secrets.token_urlsafe(32))
+        kms = Kms(secret_access_key=secrets.token_urlsafe(32))
+        for wrapper in (vault, kms):
+            running.enter_context(serving(wrapper))
+        ring = make_ring(given, vault, kms, canaries)
+        collector = running.enter_context(running_collector())
         server = running.enter_context(stopping(start_redis(written, redis_port)))
         protect(redis_port, password)
         upstream = running.enter_context(stopping(start_upstream(given, upstream_port)))
@@ -154,10 +177,15 @@ def running_arena(folder: Path) -> Iterator[Arena]:
             **broker_settings(
                 written,
                 write_access_with_key(given, identities, api_key),
-                keyring,
+                Path(ring["BROKER_KEYRING_DIR"]),
                 redis_port,
                 f"http://127.0.0.1:{tap_port}",
             ),
+            **ring,
+            **make_signing_key(given, canaries),
+            "BROKER_TRACES": "true",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+            "OTEL_BSP_SCHEDULE_DELAY": "50",
             "BROKER_REDIS_PASSWORD_FILE": str(given / "redis-password"),
             "BROKER_STORES_DIR": str(given / "stores"),
             "BROKER_TLS_CERT_FILE": str(given / "tls.crt"),
@@ -190,15 +218,13 @@ def running_arena(folder: Path) -> Iterator[Arena]:
             tap,
             password,
             api_key,
+            vault,
+            kms,
+            collector,
             settings,
             monitored,
             brokers=[broker],
         )
-
-
-def _content(descriptor: Path) -> bytes:
-    """Return what is in a regular file that a process has open, also one that has no name any more."""
-    return descriptor.read_bytes() if stat.S_ISREG(descriptor.stat().st_mode) else b""
 
 
 def _start(

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.leaks import failures, traffic
+from tests.leaks import failures, operators, traffic
 from tests.leaks.arena import Arena, running_arena
 from tests.leaks.canaries import Canaries
 from tests.leaks.channels import CERTAIN, CHANNELS
@@ -17,6 +17,10 @@ STORIES = (
     traffic.refused,
     traffic.malformed,
     traffic.commands,
+    operators.locked,
+    operators.keys_rotated,
+    operators.key_services_away,
+    operators.trail_verified,
     failures.mirrored,
     failures.misbehaving,
     failures.altered,

@@ -31,6 +31,7 @@ class KeyService:
 
     Attributes:
         paths: Of the requests.
+        plaintexts: What it was given to wrap.
         refuses: The status that it answers with, whatever it is asked; 0 for none.
         says: What it answers, whatever it is asked; None for what is right.
     """
@@ -38,6 +39,7 @@ class KeyService:
     cipher: AESGCM = field(default_factory=lambda: AESGCM(os.urandom(32)))
     paths: list[str] = field(default_factory=list)
     headers: list[Headers] = field(default_factory=list)
+    plaintexts: list[bytes] = field(default_factory=list)
     refuses: int = 0
     says: bytes | None = None
     url: str = ""
@@ -61,6 +63,7 @@ class KeyService:
 
     def seal(self, plaintext: bytes, bound: bytes) -> bytes:
         """Encrypt."""
+        self.plaintexts.append(plaintext)
         nonce = os.urandom(_NONCE)
         return nonce + self.cipher.encrypt(nonce, plaintext, bound)
 

@@ -305,6 +305,7 @@ class World:
             gate=self.gate,
             keyring=self.keyring,
             table=self.key_table,
+            agreement=self.agreement,
             agreed=self.agreed,
             observer=self.observer,
             counted=self.observer,

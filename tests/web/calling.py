@@ -29,6 +29,7 @@ class Api:
     def __init__(self, world: World, failures_per_minute: int = 100_000) -> None:
         self.world = world
         self.seconds = 0.0
+        self.snapshots = 0
         self.access = FakeAccess()
         self.crowd = Crowd(threads=16)
         self.bulkhead = Bulkhead(threads=16, wait=timedelta(0))
@@ -102,6 +103,7 @@ class Api:
     def _snapshot(self) -> Access:
         if self.failure is not None:
             raise self.failure
+        self.snapshots += 1
         return self.access
 
     def _observe(self, route: str, method: str, status: int, seconds: float) -> None:

@@ -44,7 +44,7 @@ class Prepared:
         return answer, [e for e in self._api.world.audit.entries if e.request_id == request_id]
 
 
-def _right(operation: str) -> Cell:
+def right(operation: str) -> Cell:
     """Return a cell that is allowed."""
     relation = "all" if operation in ON_ALL_STORES else "own"
     state = "live" if operation in ON_REFERENCES else ""
@@ -83,7 +83,7 @@ def test_what_fails_for_lack_of_redis_is_recorded(operation: str) -> None:
     """What the broker could not do is in the trail like what it would not do."""
     server = fakeredis.FakeServer()
     api = Api(World(fakeredis.FakeRedis(server=server)))
-    cell = _right(operation)
+    cell = right(operation)
     prepared = Prepared(api, cell)
     server.connected = False
 
@@ -105,7 +105,7 @@ def test_what_fails_for_lack_of_redis_is_recorded(operation: str) -> None:
 def test_without_a_trail_nothing_is_released_or_changed_upstream(operation: str) -> None:
     """P5: 503, with no reference, no token, no document, and the upstream was not asked for or sent anything."""
     api = Api(World())
-    prepared = Prepared(api, _right(operation))
+    prepared = Prepared(api, right(operation))
     before = _touched(api)
     api.world.audit.broken = True
 
