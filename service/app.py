@@ -131,14 +131,19 @@ def build_broker(settings: Settings) -> Broker:
         links,
         metrics.access_reload,
         metrics.access_in_force,
-        _recording_loads(gate),
+        _recording(gate, "access.load", "policy", "access_file_refused"),
     )
     redis_watch, upstream_watch, trace = call_watches(settings, metrics)
     link = RedisLink.connect(redis_options(settings), redis_wait(settings), redis_watch)
     directory = KeyringDirectory(settings.keyring_dir, key_wrappers(settings))
     key_table = RedisKeys(link)
     agreement = KeyAgreement(key_table, metrics, settings.instance, replica_name(), now)
-    keyring = KeyringInForce(directory.read, agreement.admit, metrics.keyring_refused)
+    keyring = KeyringInForce(
+        directory.read,
+        agreement.admit,
+        metrics.keyring_refused,
+        _recording(gate, "keyring.load", "key", "keyring_refused"),
+    )
     installation = Installation(link, settings.instance, metrics.storage_wiped)
     upstream = B2BUpstream(
         upstream_link(settings, Circuit(tell=metrics.circuit_open)),
@@ -324,13 +329,15 @@ def build_broker(settings: Settings) -> Broker:
     return Broker(edge, checks, metrics, backgrounds, keeper)
 
 
-def _recording_loads(gate: Gate) -> Callable[[bool, str], None]:
-    def record(taken: bool, digest: str) -> None:  # noqa: FBT001 — the answer to one question
-        subject = f"policy:{digest}"
+def _recording(gate: Gate, action: str, kind: str, reason: str) -> Callable[[bool, str], None]:
+    """Return what records whether something new was taken, and what is in force since."""
+
+    def record(taken: bool, name: str) -> None:  # noqa: FBT001 — the answer to one question
+        subject = f"{kind}:{name}"
         if taken:
-            gate.record_own("access.load", "allowed", subject=subject)
+            gate.record_own(action, "allowed", subject=subject)
         else:
-            gate.record_own("access.load", "denied", "access_file_refused", subject)
+            gate.record_own(action, "denied", reason, subject)
 
     return record
 

@@ -12,13 +12,15 @@ from datetime import timedelta
 
 import structlog
 
-from service.core.errors import BrokerError, LockedError, StorageError
+from service.core.errors import AuditError, BrokerError, LockedError, StorageError
 from service.core.keyring import Keyring, KeyringError
 
 Read = Callable[[], Keyring]
 Admit = Callable[[Keyring, Keyring | None], Keyring]
 Observe = Callable[[bool], None]
 """Told whether the newest ring was refused."""
+Record = Callable[[bool, str], None]
+"""Records whether a ring is taken, and the id of the key that seals from now on (empty: none); an error of it keeps the old one."""
 _AGAIN = timedelta(seconds=5)
 _LOOK_EVERY_SECONDS = 1.0
 _PATIENCE_SECONDS = 1.0
@@ -27,8 +29,15 @@ _PATIENCE_SECONDS = 1.0
 class KeyringInForce:
     """Holds the ring in force."""
 
-    def __init__(self, read: Read, admit: Admit, observe: Observe) -> None:
+    def __init__(
+        self,
+        read: Read,
+        admit: Admit,
+        observe: Observe,
+        record: Record = lambda _taken, _key_id: None,
+    ) -> None:
         """Take where rings come from, who decides whether they are taken, and whom to tell."""
+        self._record = record
         self._read = read
         self._admit = admit
         self._observe = observe
@@ -44,6 +53,7 @@ class KeyringInForce:
         Raises:
             LockedError: There is none yet.
             StorageError: There is one, and Redis, which it has to be checked against, is away.
+            AuditError: There is one, and that cannot be recorded.
         """
         keyring = self._keyring
         if keyring is not None:
@@ -73,22 +83,31 @@ class KeyringInForce:
         self._looked_at = time.monotonic()
         before = self._keyring
         try:
-            self._keyring = self._admit(self._read(), before)
+            ring = self._admit(self._read(), before)
+            if _differ(before, ring):
+                self._record(True, ring.primary.key_id)  # noqa: FBT003 — it is taken
         except KeyringError as error:
             self._failure = _locked()
-            self._tell(str(error))
-        except StorageError as error:
-            # Nothing is wrong with the ring. One that is in force stays so, and whoever needs Redis will be told.
+            self._refuse(str(error))
+        except (StorageError, AuditError) as error:
+            # Nothing is wrong with the ring. One that is in force stays so, and whoever needs what is away will be told.
             self._failure = error
         else:
-            self._tell("")
-            _log_change(before, self._keyring)
+            self._keyring = ring
+            self.problem = ""
+            self._observe(False)  # noqa: FBT003 — it is not refused
+            if _differ(before, ring):
+                structlog.get_logger().info(
+                    "keyring_in_force", keys=list(ring.key_ids), primary=ring.primary.key_id
+                )
 
-    def _tell(self, problem: str) -> None:
-        if problem != self.problem and problem:
-            structlog.get_logger().error("keyring_refused", problem=problem)
+    def _refuse(self, problem: str) -> None:
+        self._observe(True)  # noqa: FBT003 — it is refused
+        if problem == self.problem:
+            return
         self.problem = problem
-        self._observe(bool(problem))
+        structlog.get_logger().error("keyring_refused", problem=problem)
+        self._record(False, self._keyring.primary.key_id if self._keyring else "")  # noqa: FBT003 — it is refused
 
 
 def _locked() -> LockedError:
@@ -99,11 +118,8 @@ def _locked() -> LockedError:
     )
 
 
-def _log_change(before: Keyring | None, now: Keyring) -> None:
-    if before is None or (before.key_ids, before.primary.key_id) != (
+def _differ(before: Keyring | None, now: Keyring) -> bool:
+    return before is None or (before.key_ids, before.primary.key_id) != (
         now.key_ids,
         now.primary.key_id,
-    ):
-        structlog.get_logger().info(
-            "keyring_in_force", keys=list(now.key_ids), primary=now.primary.key_id
-        )
+    )

@@ -302,6 +302,8 @@ class _Factory:
         if self._secure:
             self._context = ssl.create_default_context(cafile=options.ca_file or None)
             self._context.minimum_version = ssl.TLSVersion.TLSv1_2
+            # Python asks OpenSSL 3 to take any end for a good one; older ones know no such option, and need none.
+            self._context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
 
     def new(self, deadline: Deadline) -> HTTPConnection:
         seconds = min(deadline.left(), _CONNECT_SECONDS)

@@ -28,6 +28,7 @@ OWN_ACTIONS = (
     "broker.start",
     "broker.stop",
     "access.load",
+    "keyring.load",
     "audit.resume",
     "audit.heads",
     "issuing.pause",
@@ -49,7 +50,7 @@ class AuditEntry:
         store_hash: Which store, where one is concerned.
         accessor: Which reference, where one is concerned.
         subject: Which other identity: whom a reference is minted for, whose references are revoked. Of the broker's own doings, which
-            policy: ``policy:<digest>``.
+            policy or key: ``policy:<digest>``, ``key:<id>``.
         reason: A fixed word: which grant allowed it, which condition failed.
     """
 

@@ -25,6 +25,7 @@ CLASSES: Mapping[str, tuple[int, int]] = {
     "broker.start": (_LIFECYCLE, 3),
     "broker.stop": (_LIFECYCLE, 4),
     "access.load": (_LIFECYCLE, 8),
+    "keyring.load": (_LIFECYCLE, 8),
     "audit.resume": (_LIFECYCLE, _OTHER),
     "audit.heads": (_LIFECYCLE, _OTHER),
     "issuing.pause": (_LIFECYCLE, _OTHER),

@@ -106,8 +106,8 @@ def test_the_trail_of_a_running_broker_is_whole(service: Service) -> None:
     """Two workers in one file, verified with the heads from the API; an edit, a cut and a lost worker are found."""
     stack = service.stack
     service.redeem(service.mint(service.active_store(), access="redeem"))
-    _wait_until_signed(stack, stack.audit_file)
     lines = stack.audit_file.read_bytes().splitlines(keepends=True)
+    _wait_until_signed(stack, stack.audit_file)
 
     whole = _verify_online(service, stack.audit_file)
 

@@ -7,7 +7,7 @@ import structlog.testing
 
 from sandbox.demo.processes import wait_until
 from service.adapters.keyring_in_force import KeyringInForce
-from service.core.errors import BrokerError, LockedError, StorageError
+from service.core.errors import AuditError, BrokerError, LockedError, StorageError
 from service.core.keyring import Keyring, KeyringError
 from tests.support.world import keyring
 
@@ -20,6 +20,8 @@ class Files:
     def __init__(self) -> None:
         self.ring: Keyring | Exception = KeyringError("there is nothing")
         self.refused = False
+        self.recorded: list[tuple[bool, str]] = []
+        self.unrecorded = False
 
     def read(self) -> Keyring:
         """Give the ring."""
@@ -29,7 +31,13 @@ class Files:
 
     def source(self) -> KeyringInForce:
         """Return a source that takes whatever there is."""
-        return KeyringInForce(self.read, lambda found, _before: found, self.observe)
+        return KeyringInForce(self.read, lambda found, _before: found, self.observe, self.record)
+
+    def record(self, taken: bool, key_id: str) -> None:  # noqa: FBT001 — the port's signature
+        """Take the record, if it can be written."""
+        if self.unrecorded:
+            raise AuditError("full", reason="audit_write_failed")
+        self.recorded.append((taken, key_id))
 
     def observe(self, refused: bool) -> None:  # noqa: FBT001 — the port's signature
         """Take the metric."""
@@ -72,6 +80,33 @@ def test_locked_until_the_keys_appear(files: Files) -> None:
     assert (caught.value.reason, caught.value.retry_after is not None) == ("locked", True)
     assert (problem, unlocked, refused) == ("there is nothing", False, True)
     assert (source.problem, source.unlocked, files.refused) == ("", True, False)
+
+
+def test_what_is_taken_and_what_is_refused_is_recorded_once(files: Files) -> None:
+    """With the key that seals since then."""
+    source = files.source()
+    source.look()
+    source.look()
+    files.ring = keyring()
+    source.look()
+    source.look()
+    files.ring = KeyringError("there is nothing any more")
+    source.look()
+
+    assert files.recorded == [(False, ""), (True, "k1"), (False, "k1")]
+
+
+def test_a_ring_is_not_in_force_before_that_is_recorded(files: Files) -> None:
+    """Whoever asks is told what is missing, and it is taken when it can be recorded."""
+    files.ring, files.unrecorded = keyring(), True
+    source = files.source()
+    with pytest.raises(AuditError):
+        source()
+    files.unrecorded = False
+    source.look()
+
+    assert source.unlocked
+    assert files.recorded == [(True, "k1")]
 
 
 def test_another_ring_is_taken_without_a_restart(files: Files) -> None:
