@@ -151,7 +151,7 @@ def test_a_file_that_holds_no_secret_is_refused(
         "stores", "migrate", "abc123", "--access-token-file", _secret(tmp_path, content)
     )
 
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "does not hold one line" in result.stderr
 
 
