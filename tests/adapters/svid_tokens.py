@@ -12,6 +12,7 @@ from tests.adapters.tokens import (
     CLUSTER,
     COMPANY,
     EC_KEY,
+    LIFE,
     OTHER_RSA_KEY,
     RSA_KEY,
     Forge,
@@ -53,7 +54,7 @@ MESH_SET = bundle(signing("mesh", MESH_KEY), signing("next", NEXT_KEY))
 def svid_claims(**changes: Any) -> dict[str, Any]:
     """Return the claims of an honest JWT-SVID with changes; None takes one away."""
     now = int(time.time())
-    honest = {"sub": IDENTITY, "aud": [AUDIENCE], "exp": now + 300, "iat": now}
+    honest = {"sub": IDENTITY, "aud": [AUDIENCE], "exp": now + LIFE, "iat": now}
     return {name: value for name, value in (honest | changes).items() if value is not None}
 
 

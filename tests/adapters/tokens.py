@@ -15,6 +15,8 @@ from service.adapters.workload_tokens import TokenIssuer
 
 AUDIENCE = "b2b-broker"
 COMPANY = "https://idp.example"
+LIFE = 7200
+"""Seconds; tokens that are made when tests are collected have to hold to the end of a long run."""
 CLUSTER = "https://kubernetes.default.svc.cluster.local"
 RSA_KEY = rsa.generate_private_key(65537, 2048)
 OTHER_RSA_KEY = rsa.generate_private_key(65537, 2048)
@@ -60,7 +62,7 @@ KIDS = {"RS256": "rsa", "PS256": "rsa", "ES256": "ec", "EdDSA": "ed"}
 def claims(**changes: Any) -> dict[str, Any]:
     """Return honest claims with changes; None takes one away."""
     now = int(time.time())
-    honest = {"iss": COMPANY, "aud": AUDIENCE, "sub": "ops-anna", "iat": now, "exp": now + 600}
+    honest = {"iss": COMPANY, "aud": AUDIENCE, "sub": "ops-anna", "iat": now, "exp": now + LIFE}
     return {name: value for name, value in (honest | changes).items() if value is not None}
 
 
