@@ -15,7 +15,6 @@ from service.core.errors import StorageError
 from tests.adapters.making import linked_to, mint, minted, store
 from tests.support.pki import Authority
 from tests.support.redis_group import binary, start_server
-from tests.support.redis_shards import free_ports
 
 NAME = "b2b"
 
@@ -70,7 +69,7 @@ def sentinel(tmp_path: Path, tls: list[str], server: int) -> Iterator[int]:
 @pytest.fixture
 def cluster(tmp_path: Path, tls: list[str]) -> Iterator[int]:
     """A cluster of one node that speaks TLS; its port."""
-    (port,) = free_ports(1)
+    port = free_port()
     cluster = ("--cluster-enabled", "yes", "--tls-cluster", "yes")
     options = ("--port", "0", "--tls-port", str(port), *tls, *cluster)
     with stopping(start_server(tmp_path, port, *options)):

@@ -14,8 +14,6 @@ from sandbox.demo.processes import Program, free_port, wait_until
 from tests.support.redis_group import binary, start_server
 
 _NODE_TIMEOUT_MILLIS = "1000"
-_CLUSTER_PORT_OFFSET = 10_000
-_HIGHEST_PORT = 65_535
 _SLOTS = 16_384
 
 
@@ -160,20 +158,10 @@ def _start(folder: Path, port: int) -> Program:
     )
 
 
-def free_ports(count: int) -> list[int]:
-    """Return free ports whose cluster bus port exists as well."""
-    found: set[int] = set()
-    while len(found) < count:
-        port = free_port()
-        if port + _CLUSTER_PORT_OFFSET <= _HIGHEST_PORT:
-            found.add(port)
-    return sorted(found)
-
-
 @contextlib.contextmanager
 def running_shards(folder: Path) -> Iterator[Shards]:
     """Run a cluster of six nodes for the length of a block."""
-    ports = free_ports(6)
+    ports = [free_port() for _ in range(6)]
     programs: dict[int, Program] = {}
     with contextlib.ExitStack() as running:
         for port in ports:
