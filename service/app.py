@@ -44,6 +44,7 @@ from service.core.keys import Keys
 from service.core.locks import Locks
 from service.core.login_pause import LoginPause
 from service.core.maintenance import Maintenance
+from service.core.minting import Minter
 from service.core.provision import Provision, Times
 from service.core.proxy import Proxy
 from service.core.references import References
@@ -52,6 +53,7 @@ from service.core.rewrapper import Rewrapper
 from service.core.store_reader import StoreReader
 from service.core.stores import Stores
 from service.core.token_cache import TokenCache
+from service.core.uses import Uses
 from service.outside import (
     call_watches,
     key_wrappers,
@@ -158,12 +160,28 @@ def build_broker(settings: Settings) -> Broker:
     mounted = StoresDirectory(settings.stores_dir)
     key_times = KeyTimes(settings.keyring_dir, metrics.keys_seen)
     reader = StoreReader(table, metrics, settings.instance, now)
-    references = References(
+    minter = Minter(
+        gate=gate,
+        keyring=keyring,
+        table=references_table,
+        observer=metrics,
+        instance=settings.instance,
+        clock=now,
+    )
+    uses = Uses(
         gate=gate,
         keyring=keyring,
         table=references_table,
         observer=metrics,
         tokens=TokenCache(),
+        instance=settings.instance,
+        clock=now,
+    )
+    references = References(
+        gate=gate,
+        keyring=keyring,
+        table=references_table,
+        observer=metrics,
         instance=settings.instance,
         clock=now,
     )
@@ -272,9 +290,11 @@ def build_broker(settings: Settings) -> Broker:
         gate=gate,
         stores=stores,
         locks=locks,
+        minter=minter,
+        uses=uses,
         references=references,
         keys=keys,
-        proxy=Proxy(references, upstream, repair, gate, metrics),
+        proxy=Proxy(uses, upstream, repair, gate, metrics),
         explaining=Explaining(gate),
         heads=HeadReader(gate, heads),
         base_url=settings.upstream_url,

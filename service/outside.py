@@ -18,7 +18,8 @@ from service.adapters.redis_connections import RedisOptions
 from service.adapters.redis_errors import EVICTS
 from service.adapters.redis_link import RedisLink
 from service.adapters.redis_node import Wait
-from service.adapters.upstream_link import UpstreamLink, UpstreamOptions
+from service.adapters.upstream_connections import UpstreamOptions
+from service.adapters.upstream_link import UpstreamLink
 from service.adapters.vault_transit import VaultOptions, VaultTransit
 from service.core.errors import StorageError
 from service.settings import Settings

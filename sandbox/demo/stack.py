@@ -110,7 +110,7 @@ def start_upstream(folder: Path, port: int) -> Program:
 
 
 def start_broker(folder: Path, settings: Mapping[str, str], port: int, ops_port: int) -> Program:
-    """Start the broker and wait until it is alive."""
+    """Start the broker and wait until it is alive, with all of its workers."""
     environment = {
         "PYTHONPATH": str(ROOT),
         "BROKER_BIND": f"127.0.0.1:{port}",
@@ -122,7 +122,10 @@ def start_broker(folder: Path, settings: Mapping[str, str], port: int, ops_port:
     }
     arguments = [sys.executable, "-m", "service.cli", "serve"]
     program = Program("broker", arguments, folder, environment | passed_on)
-    program.wait_ready(lambda: answers(ops_port, "/livez") and accepts(port))
+    workers = int(settings.get("WEB_CONCURRENCY", "1"))
+    program.wait_ready(
+        lambda: answers(ops_port, "/livez") and accepts(port) and len(program.children()) == workers
+    )
     return program
 
 

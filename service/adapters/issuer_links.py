@@ -16,7 +16,9 @@ from service.adapters.jwk_sets import parse_jwk_set
 from service.adapters.jwks_source import JwksSource, Parse
 from service.adapters.token_review import PATH as REVIEW_PATH
 from service.adapters.token_review import TokenReviews
-from service.adapters.upstream_link import UpstreamLink, UpstreamOptions, UpstreamResponse
+from service.adapters.upstream_connections import UpstreamOptions
+from service.adapters.upstream_link import UpstreamLink
+from service.adapters.upstream_response import UpstreamResponse
 from service.core.errors import UpstreamAnswerError, UpstreamUnreachableError
 from service.core.upstream_ports import ProxyRequest
 

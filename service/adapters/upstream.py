@@ -10,7 +10,8 @@ from typing import Any, TypeVar, get_args
 
 from service.adapters.calls import OK, CallWatch, Headers
 from service.adapters.deprecations import Deprecations, Kind
-from service.adapters.upstream_link import UpstreamLink, UpstreamResponse
+from service.adapters.upstream_link import UpstreamLink
+from service.adapters.upstream_response import UpstreamResponse
 from service.core.errors import (
     CredentialRefusedError,
     UpstreamAnswerError,

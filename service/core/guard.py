@@ -23,11 +23,16 @@ from service.core.secret import Secret
 from service.core.upstream_answers import is_server_token
 
 _OF_ANY_TOKEN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
+_USUAL_CODES = b"|".join(b"%02x" % byte for byte in _OF_ANY_TOKEN + b"\\%")
 _JSON_ESCAPES = (b"\\u00", b"\\/", b'\\"', b"\\\\")
 _ESCAPED_WIDTH = 18  # \u0025\u0036\u0035 is %65 is one character
 _LONGEST_TOKEN = 512
 _ZERO = b"\0"
-_SINGLE_LOOKS = 64
+_MOST_LOOKS = 64
+_SIGN_BYTES = 4
+_SECOND_PART = frozenset((b".eyJ",))
+# Of what tokens and base64 are written with, the rarest first in what people write.
+_RARE = tuple(bytes((byte,)) for byte in b"XQJKVYWZUGHBLFORDCMNPTqzxjSAIEkvw")
 _JSON_ESCAPE = re.compile(rb'\\u00([0-9a-fA-F]{2})|\\([/"\\])')
 _URL_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
 _MIXED_BEFORE = (0, 2, 3)
@@ -44,13 +49,14 @@ class ResponseGuard:
         self._store_hash = store_hash
         plain = [token.reveal().encode("ascii") for token in tokens]
         self._needles = [spelling for token in plain for spelling in _spellings(token)]
+        self._rare = _rare_byte(self._needles)
+        self._signs = frozenset(_sign(needle, self._rare) for needle in self._needles)
         self._hold = max(_LONGEST_TOKEN, *map(len, self._needles)) * _ESCAPED_WIDTH - 1
         # A body may have thousands of escapes. Only those of characters that we look for can hide something.
-        characters = set(b"".join(self._needles)) | set(_OF_ANY_TOKEN)
-        self._json = tuple(
-            escape for escape in _JSON_ESCAPES if escape == b"\\u00" or escape[1] in characters
-        )
-        codes = b"|".join(b"%02x" % character for character in sorted(characters | {0x5C, 0x25}))
+        written = b"".join(self._needles)
+        self._json = tuple(e for e in _JSON_ESCAPES if e == b"\\u00" or e[1] in written)
+        unusual = sorted(set(written.translate(None, _OF_ANY_TOKEN)))
+        codes = b"|".join((_USUAL_CODES, *(b"%02x" % byte for byte in unusual)))
         self._url = re.compile(b"%%(?:%b)" % codes, re.IGNORECASE)
 
     def check_headers(self, headers: Iterable[tuple[str, str]]) -> None:
@@ -86,17 +92,21 @@ class ResponseGuard:
 
     def _search(self, window: bytes) -> None:
         for reading in self._readings(window):
-            if any(needle in reading for needle in self._needles) or self._has_another(reading):
+            if self._has_given(reading) or self._has_another(reading):
                 raise TokenLeakError(
                     "The upstream's answer was withheld because it contains a token of the store.",
                     reason="token_in_answer",
                 )
 
+    def _has_given(self, reading: bytes) -> bool:
+        """Tell whether there is one of the tokens that were given."""
+        return _may_have(reading, self._rare, self._signs) and any(
+            needle in reading for needle in self._needles
+        )
+
     def _has_another(self, reading: bytes) -> bool:
         """Tell whether there is a token that is none of those that were given, and says that it is the store's."""
-        if not _may_have_a_part(reading):
-            return False
-        return any(
+        return _may_have(reading, b"J", _SECOND_PART) and any(
             is_server_token(match[0].decode("ascii"), self._store_hash)
             for match in _SERVER_TOKEN.finditer(reading)
         )
@@ -131,19 +141,33 @@ def _spellings(token: bytes) -> Iterator[bytes]:
             yield in_url
 
 
-def _may_have_a_part(text: bytes) -> bool:
-    """Tell whether the beginning of a token's second part is in a text, as in every token of this form and little else.
+def _rare_byte(needles: Iterable[bytes]) -> bytes:
+    """Return the rarest byte that a sign can end with in each of some needles; nothing where there is none."""
+    ends = [needle[_SIGN_BYTES - 1 :] for needle in needles]
+    return next((rare for rare in _RARE if all(rare in end for end in ends)), b"")
 
-    Single bytes are found many times as fast as several, and this one is rare in what people write.
+
+def _sign(needle: bytes, rare: bytes) -> bytes:
+    """Return some bytes of a needle that end with a rare one, and without which it is not in a text."""
+    end = needle.index(rare, _SIGN_BYTES - 1) + 1
+    return needle[end - _SIGN_BYTES : end]
+
+
+def _may_have(text: bytes, rare: bytes, signs: frozenset[bytes]) -> bool:
+    """Tell whether one of some signs, which all end with one rare byte, may be in a text: sometimes wrongly yes, never wrongly no.
+
+    Single bytes are found many times as fast as several.
     """
+    if not rare:
+        return True
     at = -1
-    for _ in range(_SINGLE_LOOKS):
-        at = text.find(b"J", at + 1)
+    for _ in range(_MOST_LOOKS):
+        at = text.find(rare, at + 1)
         if at < 0:
             return False
-        if text.endswith(b".ey", 0, at):
+        if text[at - _SIGN_BYTES + 1 : at + 1] in signs:
             return True
-    return text.find(b".eyJ", at) >= 0
+    return True
 
 
 def _octet(digits: bytes) -> bytes:

@@ -21,13 +21,13 @@ from service.core.grant import Grant
 from service.core.guard import ResponseGuard
 from service.core.headers import incoming, outgoing
 from service.core.ports import Observer
-from service.core.references import References, Use
 from service.core.repair import Repair
 from service.core.scope import parse_scope_entry
 from service.core.secret import Secret
 from service.core.target import Target, parse_target
 from service.core.upstream_answers import token_suspected
 from service.core.upstream_ports import ProxyRequest, ProxyResponse, Upstream
+from service.core.uses import Use, Uses
 
 WITHHOLDING_BYTES = 256 * 1024
 """Answers up to this size are looked at whole before the first byte leaves, so that a leak becomes an error and not a broken answer."""
@@ -79,13 +79,13 @@ class Proxy:
 
     def __init__(
         self,
-        references: References,
+        uses: Uses,
         upstream: Upstream,
         repair: Repair,
         gate: Gate,
         observer: Observer,
     ) -> None:
-        self._references = references
+        self._uses = uses
         self._repair = repair
         self._upstream = upstream
         self._gate = gate
@@ -107,7 +107,7 @@ class Proxy:
         except BrokerError as error:
             self._gate.record(call, About("reference.use"), "denied", error.reason)
             raise
-        use = self._references.use(
+        use = self._uses.take(
             call,
             reference,
             "proxy",
@@ -179,7 +179,7 @@ class Proxy:
         said = said_less(response.status, response.headers, use.allowance)
         if said is None:
             return use.nearest
-        self._references.lower(use, said)
+        self._uses.lower(use, said)
         return told(said, use.nearest, use.allowance)
 
     def _guarded(

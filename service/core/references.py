@@ -1,93 +1,24 @@
-"""References: minted, redeemed, looked at, revoked.
-
-The order within each use, from DESIGN §4; the numbers stand at the code:
-
- 1. authenticate (done before: ``Call``)
- 2. decide by policy
- 3. act atomically in Redis
- 4. verify what Redis gave (MAC, place, expiry, audience, access), because Redis is not trusted
- 5. record in the audit trail
- 6. open the token and release it, once
-"""
+"""References that were minted: looked at, revoked."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import get_args
 
-from service.core.allowance import Allowance
 from service.core.audit import Outcome
-from service.core.budget import Said
 from service.core.clock import Clock
 from service.core.errors import (
     AccessorUnknownError,
     AuditError,
-    BrokerError,
-    ForbiddenError,
     IntegrityError,
-    RateLimitedError,
     ReferenceInvalidError,
-    ScopeError,
-    StorageError,
-    StoreNotActiveError,
-    StoreUnknownError,
 )
 from service.core.gate import About, Call, Gate
-from service.core.grant import Grant, MaxRate, signed_grant, uses_field, verified_reference
-from service.core.keyring import Keyring
-from service.core.lifecycle import StoredStatus
-from service.core.lock import LOCKED, locked_error
-from service.core.policy import ANY_STORE, Access, MintAsk, MintTerms
+from service.core.grant import Grant, verified_reference
+from service.core.policy import ANY_STORE
 from service.core.ports import KeyringSource, Observer
-from service.core.records import ActiveToken, active_token, token_headers
-from service.core.reference import Accessor, accessor_of, new_reference, parse_accessor
-from service.core.reference_ports import Minted, ReferenceTable, Taken
+from service.core.reference import Accessor, accessor_of, parse_accessor
+from service.core.reference_ports import ReferenceTable, Taken
 from service.core.secret import Secret
-from service.core.token_cache import TokenCache
-
-_MINT_OUTCOMES = {"ok", "store_unknown", *LOCKED, *get_args(StoredStatus)}
-# Verdicts that only somebody other than the rightful holder causes.
-_SUSPICIOUS = {"wrong_caller", "used_up", "altered"}
-_BUDGET_TEXTS = {
-    "budget": "The store's requests of this minute are spent.",
-    "caller_share": "What is left of this minute is for other callers.",
-    "max_rate": "The requests of this minute that the grant allows are spent.",
-    "endpoint_budget": "The endpoint's requests of this minute are spent.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class MintedReference:
-    """A fresh reference, shown once."""
-
-    reference: Secret
-    accessor: Accessor
-    grant: Grant
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """A use that was allowed, recorded, and whose token is open.
-
-    Attributes:
-        accessor: Of the reference.
-        grant: Verified.
-        token: The store's, opened.
-        allowance: For the proxy, of requests to the upstream, as the upstream counts them.
-        nearest: The limit that the caller will reach first.
-    """
-
-    accessor: Accessor
-    grant: Grant
-    token: ActiveToken
-    allowance: Allowance | None = None
-    nearest: Allowance | None = None
-
-    @property
-    def headers(self) -> dict[str, Secret]:
-        """What carries the token upstream."""
-        return token_headers(self.token.style, self.grant.store_hash, self.token.secret)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +31,15 @@ class KnownReference:
 
 
 class References:
-    """The use cases about references."""
+    """The use cases about references that there are."""
 
-    def __init__(  # noqa: PLR0913 — the parts of the world that references touch, named at the call
+    def __init__(
         self,
         *,
         gate: Gate,
         keyring: KeyringSource,
         table: ReferenceTable,
         observer: Observer,
-        tokens: TokenCache,
         instance: str,
         clock: Clock,
     ) -> None:
@@ -117,108 +47,8 @@ class References:
         self._keyring = keyring
         self._table = table
         self._observer = observer
-        self._tokens = tokens
         self._instance = instance
         self._clock = clock
-
-    def mint(self, call: Call, store_hash: str, ask: MintAsk) -> MintedReference:
-        """Make a reference to a store's token.
-
-        Raises:
-            ForbiddenError: No single grant allows all of what is asked.
-            StoreUnknownError, StoreNotActiveError: There is nothing to refer to.
-            StoreLockedError: The store is locked.
-        """
-        about = About("reference.mint", store_hash)
-        decision = self._gate.authorise(call, about, ask)  # 2
-        terms = decision.terms
-        assert terms is not None  # noqa: S101 — an allowed mint has terms
-        keyring, now = self._keyring(), self._clock()
-        reference = new_reference(store_hash)
-        accessor = accessor_of(reference)
-        about = About(about.action, store_hash, accessor.text, subject=terms.audience)
-        grant = _grant(store_hash, call.caller.identity, terms, decision.grant, now)
-        minted = Minted(
-            accessor=accessor,
-            store_hash=store_hash,
-            minted_by=grant.minted_by,
-            audience=grant.audience,
-            uses=uses_field(grant.max_uses),
-            signed=signed_grant(keyring, self._instance, accessor, grant),
-            ttl=terms.ttl,
-            expires_at=grant.expires_at,
-        )
-        outcome = self._table.mint(minted, now)  # 3
-        if outcome not in _MINT_OUTCOMES:  # somebody wrote into the record
-            outcome = "quarantined"
-        self._observer.reference("mint", outcome)
-        if outcome != "ok":
-            self._gate.record(call, about, "denied", outcome)
-            raise _store_error(outcome)
-        self._gate.record(call, about, "allowed", decision.grant)  # 5
-        return MintedReference(reference, accessor, grant)
-
-    def use(
-        self,
-        call: Call,
-        reference: Secret,
-        access: Access,
-        within: Callable[[Grant], bool],
-        endpoint: str = "",
-    ) -> Use:
-        """Take one use of a reference and open its token.
-
-        Args:
-            call: Who asks.
-            reference: What they hold.
-            access: How they want to use it.
-            within: Tells whether the request lies within the verified grant's request scope.
-            endpoint: The upstream's endpoint with a limit of its own that is asked for, if it is.
-
-        Raises:
-            ReferenceInvalidError: Whatever is wrong with the reference.
-            ForbiddenError: Policy does not let the caller redeem.
-            ScopeError: The request is outside the reference's request scope.
-            StoreNotActiveError: The store has no usable token.
-            StoreLockedError: The store is locked.
-            RateLimitedError: The minute's requests to the upstream are spent, or this caller's part of them.
-        """
-        action = "reference.redeem" if access == "redeem" else "reference.use"
-        stores = self._stores_for(call, action)  # 2
-        try:
-            accessor = accessor_of(reference)
-        except ReferenceInvalidError as error:
-            self._refuse(call, About(action), error.reason)
-            raise
-        keyring, now = self._keyring(), self._clock()
-        taken = self._table.use(accessor, call.caller.identity, access, stores, now, endpoint)  # 3
-        about = About(action, accessor=accessor.text)
-        try:
-            grant = self._verified(call, about, keyring, accessor, taken)  # 4
-        except IntegrityError as error:
-            self._observer.security_event(error.reason)
-            self._refuse(call, about, error.reason)
-            raise ReferenceInvalidError(reason=error.reason) from None
-        about = About(action, grant.store_hash, accessor.text)
-        if not within(grant):
-            self._refuse(call, about, "request_scope")
-            raise ScopeError(
-                "The request is outside the reference's request scope.", reason="request_scope"
-            )
-        self._gate.record(call, about, "allowed")  # 5
-        self._observer.reference(action.partition(".")[2], "ok")
-        if taken.allowance is not None:
-            self._observer.budget_left(taken.allowance.left / taken.allowance.quota)
-        return self._release(call, about, keyring, accessor, grant, taken)  # 6
-
-    def lower(self, use: Use, said: Said) -> None:
-        """Believe the upstream that less is left of what a use took from. What cannot be written now is learned from a later answer."""
-        now = self._clock()
-        if use.allowance is not None:
-            with contextlib.suppress(StorageError):
-                self._table.lower(
-                    use.grant.store_hash, use.allowance.pool, said.left, now + said.span, now
-                )
 
     def introspect(self, call: Call, reference: Secret) -> KnownReference | None:
         """Return what a reference stands for, or None if it is not live or not the caller's to know.
@@ -360,76 +190,6 @@ class References:
             return error
         return None
 
-    # --- using
-
-    def _stores_for(self, call: Call, action: str) -> tuple[str, ...]:
-        if action == "reference.use":  # implied by the reference
-            return (ANY_STORE,)
-        stores = call.policy.stores_of(call.caller.identity, action)
-        if not stores:
-            raise self._gate.deny(call, About(action), "actions")
-        return stores
-
-    def _verified(
-        self, call: Call, about: About, keyring: Keyring, accessor: Accessor, taken: Taken
-    ) -> Grant:
-        if taken.verdict != "ok" or taken.reference is None:
-            raise self._refusal(call, about, taken)
-        grant = verified_reference(keyring, self._instance, accessor, taken.reference).grant
-        wanted: Access = "redeem" if about.action == "reference.redeem" else "proxy"
-        if (grant.audience, grant.access) != (call.caller.identity, wanted):
-            raise IntegrityError("Redis and the grant disagree.", reason="grant_disagrees")
-        if grant.expires_at <= self._clock():
-            self._refuse(call, about, "expired")
-            raise ReferenceInvalidError(reason="expired")
-        return grant
-
-    def _release(
-        self,
-        call: Call,
-        about: About,
-        keyring: Keyring,
-        accessor: Accessor,
-        grant: Grant,
-        taken: Taken,
-    ) -> Use:
-        line = taken.store or b""
-
-        def open_line() -> ActiveToken:
-            return active_token(keyring, self._instance, grant.store_hash, line)
-
-        try:
-            token = self._tokens.get(grant.store_hash, line, open_line)
-        except IntegrityError as error:
-            self._observer.security_event(error.reason)
-            self._gate.record(call, about, "failed", error.reason)
-            raise StoreNotActiveError("The store is quarantined.", reason="quarantined") from None
-        return Use(accessor, grant, token, taken.allowance, taken.nearest)
-
-    def _refusal(self, call: Call, about: About, taken: Taken) -> BrokerError:
-        self._refuse(call, about, taken.verdict)
-        if taken.verdict in _SUSPICIOUS:
-            self._observer.security_event(taken.verdict)
-        if taken.verdict in _BUDGET_TEXTS:
-            self._observer.budget_refusal(taken.verdict)
-            return RateLimitedError(
-                _BUDGET_TEXTS[taken.verdict],
-                reason=taken.verdict,
-                retry_after=taken.allowance.wait if taken.allowance else None,
-                allowance=taken.allowance,
-            )
-        if taken.verdict in LOCKED:
-            return locked_error(taken.verdict)
-        if taken.verdict == "store_forbidden":
-            return ForbiddenError("Policy does not allow this.", reason="stores")
-        if taken.verdict == "store_not_active":
-            return StoreNotActiveError("The store has no usable token.", reason="store_not_active")
-        return ReferenceInvalidError(reason=taken.verdict)
-
-    def _refuse(self, call: Call, about: About, reason: str) -> None:
-        self._gate.record(call, about, "denied", reason)
-        self._observer.reference(about.action.partition(".")[2], reason)
-
     # --- looking
 
     def _known(self, accessor: Accessor, taken: Taken) -> KnownReference | None:
@@ -466,25 +226,3 @@ class References:
 
     def _about(self, action: str, known: KnownReference) -> About:
         return About(action, known.grant.store_hash, known.accessor.text)
-
-
-def _grant(store_hash: str, minted_by: str, terms: MintTerms, under: str, now: datetime) -> Grant:
-    return Grant(
-        store_hash=store_hash,
-        audience=terms.audience,
-        access=terms.access,
-        requests=terms.requests,
-        max_uses=terms.max_uses,
-        minted_by=minted_by,
-        minted_at=now,
-        expires_at=now + terms.ttl,
-        max_rate=None if terms.max_rate is None else MaxRate(terms.max_rate, under),
-    )
-
-
-def _store_error(outcome: str) -> BrokerError:
-    if outcome in LOCKED:
-        return locked_error(outcome)
-    if outcome == "store_unknown":
-        return StoreUnknownError("No such store.")
-    return StoreNotActiveError("The store has no usable token.", reason=outcome)

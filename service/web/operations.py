@@ -12,10 +12,12 @@ from service.core.explaining import Explaining
 from service.core.gate import Call, Gate
 from service.core.keys import Keys
 from service.core.locks import Locks
+from service.core.minting import Minter
 from service.core.ports import AccessSource, KeyringSource
 from service.core.proxy import Proxy
 from service.core.references import References
 from service.core.stores import Stores
+from service.core.uses import Uses
 from service.web.bulkhead import Bulkhead
 from service.web.callers import Callers
 from service.web.crowd import Crowd
@@ -33,7 +35,9 @@ class Edge:
         gate: Records who could not prove who they are.
         stores: Use cases.
         locks: Use cases.
-        references: Use cases.
+        minter: The use case of minting.
+        uses: The use case of redeeming; the proxy's stands on it too.
+        references: Use cases about references that there are.
         keys: Use cases.
         proxy: The use case.
         explaining: The use case about policy.
@@ -51,6 +55,8 @@ class Edge:
     gate: Gate
     stores: Stores
     locks: Locks
+    minter: Minter
+    uses: Uses
     references: References
     keys: Keys
     proxy: Proxy

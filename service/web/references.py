@@ -35,14 +35,14 @@ def _mint(asked: Asked) -> Answered:
         max_uses=body.max_uses,
         requests=None if body.requests is None else tuple(body.requests),
     )
-    minted = asked.edge.references.mint(asked.call, body.store_hash, ask)
+    minted = asked.edge.minter.mint(asked.call, body.store_hash, ask)
     fields = _grant_fields(minted.accessor, minted.grant)
     return Answered(201, MintedReferenceDocument(reference=minted.reference.reveal(), **fields))
 
 
 def _redeem(asked: Asked) -> Answered:
     reference = _reference(read_body(asked.request, ReferenceOnly))
-    use = asked.edge.references.use(asked.call, reference, "redeem", lambda _grant: True)
+    use = asked.edge.uses.take(asked.call, reference, "redeem", lambda _grant: True)
     document = RedeemedDocument(
         headers={name: secret.reveal() for name, secret in use.headers.items()},
         base_url=asked.edge.base_url,

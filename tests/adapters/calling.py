@@ -9,7 +9,9 @@ from service.adapters.calls import timed
 from service.adapters.deadline import Watch
 from service.adapters.deprecations import Deprecations
 from service.adapters.upstream import B2BUpstream
-from service.adapters.upstream_link import UpstreamLink, UpstreamOptions, UpstreamResponse
+from service.adapters.upstream_connections import UpstreamOptions
+from service.adapters.upstream_link import UpstreamLink
+from service.adapters.upstream_response import UpstreamResponse
 from service.core.secret import Secret
 from service.core.upstream_ports import ProxyRequest
 

@@ -58,7 +58,7 @@ def minted(
     now: datetime = START,
     requests: tuple[str, ...] = ("GET /api/v3/io/companies/**",),
 ) -> Minted:
-    """Return a reference as ``References.mint`` would store it."""
+    """Return a reference as ``Minter.mint`` would store it."""
     accessor = accessor_of(new_reference(store_hash))
     grant = Grant(store_hash, audience, access, requests, max_uses, MINTER, now, now + ttl)
     signed = signed_grant(keyring(), INSTANCE, accessor, grant)

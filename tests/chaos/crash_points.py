@@ -20,7 +20,8 @@ from service.adapters.redis_keys import RedisKeys
 from service.adapters.redis_maintenance import RedisMaintenance
 from service.adapters.redis_references import RedisReferences
 from service.adapters.redis_stores import RedisStores
-from service.adapters.upstream_link import UpstreamLink, UpstreamResponse
+from service.adapters.upstream_link import UpstreamLink
+from service.adapters.upstream_response import UpstreamResponse
 from service.core.audit import AuditEntry
 from service.core.store_ports import Start
 from service.core.upstream_ports import ProxyRequest

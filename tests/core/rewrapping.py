@@ -57,7 +57,7 @@ class Full:
         intent = sign_intent(OLD, INSTANCE, GONE, ATTEMPT, Intent("a name", world.clock()))
         world.redis.hset(home(GONE).key("intents", GONE), ATTEMPT, b"1 " + intent)
         ask = MintAsk(access="redeem", audience=WORKER, max_uses=3)
-        self.reference = world.references.mint(call(MINTER), STORE, ask)
+        self.reference = world.minter.mint(call(MINTER), STORE, ask)
         world.ring = BOTH
 
     def said(self, ring: Keyring) -> dict[str, object]:

@@ -72,7 +72,7 @@ def test_no_bit_of_a_stores_record_can_be_flipped(full: Full) -> None:
     world, key = full.world, store_key(STORE)
     logins = world.upstream.logins
     ask = MintAsk(access="redeem", audience=WORKER, max_uses=1_000_000)
-    reference = world.references.mint(call(MINTER), STORE, ask).reference
+    reference = world.minter.mint(call(MINTER), STORE, ask).reference
     value = stored(world, key)
     for altered in _flips(value):
         world.redis.set(key, altered)
@@ -85,7 +85,7 @@ def test_no_bit_of_a_stores_record_can_be_flipped(full: Full) -> None:
     for place in range(len(value)):
         world.redis.set(key, value[:place] + bytes((value[place] ^ 1,)) + value[place + 1 :])
         refused = _refused(
-            lambda: world.references.use(call(WORKER), reference, "redeem", lambda _: True)
+            lambda: world.uses.take(call(WORKER), reference, "redeem", lambda _: True)
         )
         assert isinstance(refused, StoreNotActiveError)
 
@@ -106,7 +106,7 @@ def test_no_bit_of_a_grant_can_be_flipped(full: Full) -> None:
         world.redis.set(key, altered)
 
         refused = _refused(
-            lambda: world.references.use(call(WORKER), reference, "redeem", lambda _: True)
+            lambda: world.uses.take(call(WORKER), reference, "redeem", lambda _: True)
         )
         looked = _refused(lambda: world.references.get(call(OPERATOR), accessor))
 
@@ -122,9 +122,7 @@ def test_a_flip_in_what_is_redis_own_word_widens_nothing(full: Full) -> None:
     for altered in list(_flips(value[:end])):
         world.redis.set(key, altered + value[end:])
         try:
-            use = world.references.use(
-                call(WORKER), full.reference.reference, "redeem", lambda _: True
-            )
+            use = world.uses.take(call(WORKER), full.reference.reference, "redeem", lambda _: True)
         except BrokerError as error:
             assert not isinstance(error, NOBODY_MADE)  # noqa: PT017 — one of two outcomes
         else:
@@ -190,6 +188,6 @@ def test_an_older_version_of_a_store_gives_nothing_that_works(full: Full) -> Non
     with pytest.raises(CredentialRefusedError):
         world.stores.put(KEEPER, REJECTED, WRONG, retain=False)
     with pytest.raises(StoreNotActiveError):
-        world.references.mint(call(MINTER), REJECTED, MintAsk(audience=WORKER))
+        world.minter.mint(call(MINTER), REJECTED, MintAsk(audience=WORKER))
 
     assert world.upstream.logins == logins

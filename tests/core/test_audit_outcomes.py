@@ -37,7 +37,7 @@ def ready(world: World) -> World:
 
 
 def _forward(world: World) -> Answer:
-    minted = world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+    minted = world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
     request = Incoming("GET", "/v1/proxy/api/v3/io/companies", (), None, None)
     return world.proxy.forward(call(WORKER), minted.reference, request)
 

@@ -30,7 +30,7 @@ def ready(world: World) -> World:
 
 def reference(world: World, audience: str = WORKER) -> Secret:
     """Mint a reference."""
-    return world.references.mint(call(MINTER), STORE, MintAsk(audience=audience)).reference
+    return world.minter.mint(call(MINTER), STORE, MintAsk(audience=audience)).reference
 
 
 def forward(world: World, held: Secret, who: str = WORKER, target: str = COMPANY) -> Answer:
@@ -223,8 +223,8 @@ def test_a_max_rate_travels_from_the_access_file_in_the_grant(ready: World) -> N
     limits = Limits(access=("proxy", "redeem"), max_rate=2)
     policy = Policy((AccessGrant("slow", (MINTER,), ("*",), ("reference.mint",), limits),))
 
-    slow = ready.references.mint(call(MINTER, policy), STORE, MintAsk())
-    redeemed = ready.references.mint(call(MINTER, policy), STORE, MintAsk(access="redeem"))
+    slow = ready.minter.mint(call(MINTER, policy), STORE, MintAsk())
+    redeemed = ready.minter.mint(call(MINTER, policy), STORE, MintAsk(access="redeem"))
     for _ in range(2):
         forward(ready, slow.reference, MINTER)
 

@@ -35,12 +35,12 @@ _ASKING = {"now", "utcnow", "today", "time", "time_ns", "localtime", "gmtime", "
 
 
 def _use(world: World, reference: Secret) -> None:
-    world.references.use(call(WORKER), reference, "redeem", lambda _: True)
+    world.uses.take(call(WORKER), reference, "redeem", lambda _: True)
 
 
 def _mint(world: World, **wanted: object) -> Secret:
     ask = MintAsk(access="redeem", audience=WORKER, ttl=timedelta(minutes=5), **wanted)  # type: ignore[arg-type]  # by name
-    return world.references.mint(call(MINTER), STORE, ask).reference
+    return world.minter.mint(call(MINTER), STORE, ask).reference
 
 
 @pytest.mark.parametrize("border", BORDERS)

@@ -68,6 +68,20 @@ def test_no_number_of_rare_letters_before_it_hides_a_token(unit: str, width: int
         list(_guard().filter([body]))
 
 
+@pytest.mark.parametrize("token", [*TOKENS, "0123456789" * 4, "short"])
+@pytest.mark.parametrize("letters", ["X", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"])
+@pytest.mark.parametrize("times", [1, 63, 64, 65])
+def test_no_number_of_rare_letters_before_it_hides_a_given_token(
+    token: str, letters: str, times: int
+) -> None:
+    """Nor does it matter whether it has a letter that is rare."""
+    body = "".join(letter * times for letter in letters) + token
+    guard = ResponseGuard(STORE, [Secret(token)])
+
+    with pytest.raises(TokenLeakError):
+        list(guard.filter([body.encode()]))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -15,8 +15,8 @@ from service.core.errors import (
 )
 from service.core.lock import Lock, read_note, write_note
 from service.core.maintenance import AGAIN
+from service.core.minting import MintedReference
 from service.core.policy import AccessGrant, MintAsk, Policy
-from service.core.references import MintedReference
 from tests.core.replicas import maintain_after
 from tests.support.clock import START
 from tests.support.world import CREDENTIAL, MINTER, OPERATOR, PREVIOUS, STORE, WORKER, World, call
@@ -54,12 +54,12 @@ def unlock(world: World, scope: str) -> None:
 
 def mint(world: World) -> MintedReference:
     """Mint for the worker."""
-    return world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+    return world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
 
 
 STOPPED: dict[str, Callable[[World, MintedReference], object]] = {
     "mint": lambda world, _: mint(world),
-    "use": lambda world, minted: world.references.use(
+    "use": lambda world, minted: world.uses.take(
         call(WORKER), minted.reference, "proxy", lambda _grant: True
     ),
     "put": lambda world, _: world.stores.put(call(OPERATOR), STORE, CREDENTIAL, retain=True),
@@ -90,7 +90,7 @@ def test_what_gives_or_uses_a_token_is_refused(ready: World, what: str, scope: s
 def test_a_token_that_is_rejected_after_the_lock_is_not_repaired(ready: World) -> None:
     """Whoever was let through before the lock gets no second token through it."""
     minted = mint(ready)
-    used = ready.references.use(call(WORKER), minted.reference, "proxy", lambda _grant: True)
+    used = ready.uses.take(call(WORKER), minted.reference, "proxy", lambda _grant: True)
     lock(ready, "store")
     ready.upstream.failure = UpstreamTimeoutError("asked", reason="asked")
 

@@ -140,7 +140,7 @@ def test_the_others_show_the_count_of_the_one_that_counts(world: World, other: W
     """Every replica says the same; what is too old is said by nobody."""
     world.active()
     for _ in range(3):
-        world.references.mint(call(MINTER), STORE, MintAsk())
+        world.minter.mint(call(MINTER), STORE, MintAsk())
     world.maintenance.run()
 
     other.maintenance.run()

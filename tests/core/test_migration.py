@@ -57,10 +57,10 @@ def test_a_store_moves_after_one_harmless_read(world: World, upstream: WatchedUp
 
 def test_references_of_before_go_on_with_the_other_headers(world: World) -> None:
     """Nobody downstream has to change anything, there and back."""
-    minted = world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+    minted = world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
 
     def headers() -> dict[str, str]:
-        used = world.references.use(call(WORKER), minted.reference, "proxy", lambda _grant: True)
+        used = world.uses.take(call(WORKER), minted.reference, "proxy", lambda _grant: True)
         return {name: secret.reveal() for name, secret in used.headers.items()}
 
     before = headers()

@@ -11,9 +11,9 @@ from service.core.errors import (
     ScopeError,
     UpstreamTimeoutError,
 )
+from service.core.minting import MintedReference
 from service.core.policy import AccessGrant, Limits, MintAsk, Policy
 from service.core.proxy import Answer, Incoming
-from service.core.references import MintedReference
 from tests.support.upstream import CannedResponse
 from tests.support.world import MINTER, OPERATOR, STORE, WORKER, World, call
 
@@ -28,7 +28,7 @@ def ready(world: World) -> World:
 
 def mint(world: World, max_uses: int | None = None) -> MintedReference:
     """Mint for the worker."""
-    return world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER, max_uses=max_uses))
+    return world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER, max_uses=max_uses))
 
 
 def request(
@@ -136,7 +136,7 @@ def test_a_request_outside_the_references_scope_is_not_forwarded(
 def test_a_reference_without_a_scope_reaches_all_that_is_forwarded_at_all(ready: World) -> None:
     """And still none of the rooms of credentials."""
     policy = Policy((AccessGrant("all", (MINTER,), ("*",), ("reference.mint",), Limits()),))
-    minted = ready.references.mint(call(MINTER, policy), STORE, MintAsk())
+    minted = ready.minter.mint(call(MINTER, policy), STORE, MintAsk())
 
     ready.proxy.forward(
         call(MINTER), minted.reference, request("/v1/proxy/api/v3/io/anything", "DELETE")

@@ -9,9 +9,9 @@ from service.core.errors import (
     UpstreamAnswerError,
     UpstreamTimeoutError,
 )
+from service.core.minting import MintedReference
 from service.core.policy import MintAsk
 from service.core.proxy import WITHHOLDING_BYTES, Answer, Incoming
-from service.core.references import MintedReference
 from tests.support.upstream import CannedResponse
 from tests.support.world import MINTER, STORE, WORKER, World, call
 
@@ -26,7 +26,7 @@ def ready(world: World) -> World:
 
 def mint(world: World, max_uses: int | None = None) -> MintedReference:
     """Mint for the worker."""
-    return world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER, max_uses=max_uses))
+    return world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER, max_uses=max_uses))
 
 
 def request(

@@ -11,10 +11,11 @@ from service.core.errors import (
     ReferenceInvalidError,
     StoreNotActiveError,
 )
+from service.core.minting import MintedReference
 from service.core.policy import Access, MintAsk
 from service.core.reference import Accessor
 from service.core.reference_ports import Taken
-from service.core.references import MintedReference, Use
+from service.core.uses import Use
 from tests.core.altering import Change, alter, reference_key, store_key, stored, swap
 from tests.support.world import MINTER, OPERATOR, STORE, WORKER, World, call
 
@@ -29,12 +30,12 @@ def ready(world: World) -> World:
 
 def mint(world: World, **ask: Any) -> MintedReference:
     """Mint for the worker."""
-    return world.references.mint(call(MINTER), STORE, MintAsk(**{"audience": WORKER, **ask}))
+    return world.minter.mint(call(MINTER), STORE, MintAsk(**{"audience": WORKER, **ask}))
 
 
 def use(world: World, minted: MintedReference, identity: str = WORKER) -> Use:
     """Use it as it was meant."""
-    return world.references.use(
+    return world.uses.take(
         call(identity), minted.reference, minted.grant.access, lambda _grant: True
     )
 
@@ -114,7 +115,7 @@ def test_a_record_copied_over_another_store_releases_nothing_though_it_was_opene
     """What is kept open in memory is good only for the store that it was verified for."""
     ready.active("abc456")
     ask = MintAsk(audience=WORKER)
-    use(ready, ready.references.mint(call(MINTER), "abc456", ask))
+    use(ready, ready.minter.mint(call(MINTER), "abc456", ask))
     minted = mint(ready)
     ready.redis.set(store_key(STORE), stored(ready, store_key("abc456")))
 
@@ -196,10 +197,10 @@ def test_a_grant_that_redis_misread_is_refused(ready: World) -> None:
             del accessor, identity, access, stores, now, endpoint
             return taken
 
-    ready.references._table = Lying(ready.link)
+    ready.uses._table = Lying(ready.link)
 
     with pytest.raises(ReferenceInvalidError) as refused:
-        ready.references.use(call(STRANGER), minted.reference, "proxy", lambda _grant: True)
+        ready.uses.take(call(STRANGER), minted.reference, "proxy", lambda _grant: True)
 
     assert refused.value.reason == "grant_disagrees"
     assert ready.observer.counts["security", "grant_disagrees"] == 1
@@ -207,7 +208,7 @@ def test_a_grant_that_redis_misread_is_refused(ready: World) -> None:
 
 def test_looking_at_an_altered_reference_is_a_security_event(world: World) -> None:
     """Whoever looks is told that there is none; the operator learns that somebody wrote into Redis."""
-    minted = world.active().references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+    minted = world.active().minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
     alter(world, reference_key(minted.accessor), lambda _line: b"garbage")
 
     assert world.references.introspect(call(WORKER), minted.reference) is None

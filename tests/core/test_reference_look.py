@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from service.core.errors import AccessorUnknownError, ForbiddenError, IntegrityError
+from service.core.minting import MintedReference
 from service.core.policy import MintAsk
 from service.core.reference import new_reference
-from service.core.references import KnownReference, MintedReference
+from service.core.references import KnownReference
 from service.core.secret import Secret
 from tests.core.altering import alter, reference_key
 from tests.support.world import MINTER, OPERATOR, STORE, WORKER, World, call
@@ -24,7 +25,7 @@ def ready(world: World) -> World:
 def mint(world: World, seconds: int = 300) -> MintedReference:
     """Mint two uses for the worker."""
     ask = MintAsk(audience=WORKER, max_uses=2, ttl=timedelta(seconds=seconds))
-    return world.references.mint(call(MINTER), STORE, ask)
+    return world.minter.mint(call(MINTER), STORE, ask)
 
 
 @pytest.mark.parametrize("identity", [WORKER, MINTER, OPERATOR])
@@ -55,7 +56,7 @@ def test_what_is_not_live_is_not_shown(ready: World) -> None:
     """Unknown, malformed, used up, revoked, expired and altered are the same to whoever holds it, or has minted it."""
     used_up, revoked, expired, altered = (mint(ready, n) for n in (300, 300, 10, 300))
     for _ in range(2):
-        ready.references.use(call(WORKER), used_up.reference, "proxy", lambda _grant: True)
+        ready.uses.take(call(WORKER), used_up.reference, "proxy", lambda _grant: True)
     ready.references.revoke(call(MINTER), revoked.accessor)
     ready.clock.move(timedelta(seconds=10))
     alter(ready, reference_key(altered.accessor), lambda line: line.replace(b"0000002", b"0000003"))
@@ -84,7 +85,7 @@ def test_pages_list_the_first_to_expire_first_without_gap_or_repetition(ready: W
     """Every live reference of the store, and only of that store."""
     ready.active("abc456")
     minted = [mint(ready, seconds) for seconds in (50, 10, 40, 20, 30)]
-    ready.references.mint(call(MINTER), "abc456", MintAsk(audience=WORKER))
+    ready.minter.mint(call(MINTER), "abc456", MintAsk(audience=WORKER))
 
     pages = []
     after: str | None = ""
@@ -102,7 +103,7 @@ def test_pages_leave_out_what_is_no_longer_live(ready: World) -> None:
     kept, revoked, used_up, altered, expired = (mint(ready, n) for n in (60, 60, 60, 60, 5))
     ready.references.revoke(call(OPERATOR), revoked.accessor)
     for _ in range(2):
-        ready.references.use(call(WORKER), used_up.reference, "proxy", lambda _grant: True)
+        ready.uses.take(call(WORKER), used_up.reference, "proxy", lambda _grant: True)
     alter(ready, reference_key(altered.accessor), lambda line: line.replace(b"POST", b"GET"))
     ready.clock.move(timedelta(seconds=5))
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from service.core.errors import ForbiddenError, ReferenceInvalidError
+from service.core.minting import MintedReference
 from service.core.policy import Access, MintAsk
-from service.core.references import MintedReference, Use
+from service.core.uses import Use
 from tests.support.world import MINTER, OPERATOR, WORKER, World, call
 
 STORES = ("abc123", "abc456")
@@ -63,7 +64,7 @@ class ReferenceMachine(RuleBasedStateMachine):
         """Mint a reference; open asks get the defaults."""
         store_hash, seconds = asked.pop("store_hash"), asked.pop("seconds")
         ask = MintAsk(ttl=timedelta(seconds=seconds), **asked)
-        minted = self.world.references.mint(call(MINTER), store_hash, ask)
+        minted = self.world.minter.mint(call(MINTER), store_hash, ask)
         left = 1 if ask.access == "redeem" and ask.max_uses is None else ask.max_uses
         expires_at = self.world.clock() + timedelta(seconds=seconds)
         known = Modelled(minted, store_hash, asked["audience"], ask.access, left, expires_at)
@@ -86,7 +87,7 @@ class ReferenceMachine(RuleBasedStateMachine):
         )
 
         def use() -> Use:
-            return self.world.references.use(
+            return self.world.uses.take(
                 call(identity), known.minted.reference, access, lambda _grant: True
             )
 

@@ -24,7 +24,7 @@ def test_a_reference_is_minted_as_policy_decides(world: World) -> None:
     """The grant is what was asked, narrowed to the limits, and the reference is shown nowhere but here."""
     world.active()
 
-    minted = world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER, max_uses=3))
+    minted = world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER, max_uses=3))
 
     assert minted.grant == Grant(
         store_hash=STORE,
@@ -47,7 +47,7 @@ def test_neither_reference_nor_token_is_readable_in_redis(world: World) -> None:
     """A stolen dump gives no usable reference."""
     world.active()
 
-    minted = world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+    minted = world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
 
     dump = b"".join(
         [*map(str.encode, map(str, world.redis.keys())), stored(world, store_key(STORE))]
@@ -61,7 +61,7 @@ def test_redis_forgets_a_reference_when_it_expires(world: World) -> None:
     """Nobody has to sweep."""
     world.active()
 
-    minted = world.references.mint(
+    minted = world.minter.mint(
         call(MINTER), STORE, MintAsk(audience=WORKER, ttl=timedelta(minutes=2))
     )
 
@@ -83,7 +83,7 @@ def test_what_policy_does_not_allow_is_not_minted(world: World, ask: MintAsk) ->
     world.active()
 
     with pytest.raises(ForbiddenError) as refused:
-        world.references.mint(call(MINTER), STORE, ask)
+        world.minter.mint(call(MINTER), STORE, ask)
 
     assert world.audit.told()[-1] == ("reference.mint", "denied", refused.value.reason)
     assert world.stores.get(call(OPERATOR), STORE).live_references == 0
@@ -92,7 +92,7 @@ def test_what_policy_does_not_allow_is_not_minted(world: World, ask: MintAsk) ->
 def test_there_is_no_reference_to_an_unknown_store(world: World) -> None:
     """It is recorded, because somebody asked for it."""
     with pytest.raises(StoreUnknownError):
-        world.references.mint(call(MINTER), STORE, MintAsk())
+        world.minter.mint(call(MINTER), STORE, MintAsk())
 
     assert world.audit.told() == [("reference.mint", "denied", "store_unknown")]
 
@@ -108,7 +108,7 @@ def test_there_is_no_reference_to_a_store_that_is_not_active(world: World) -> No
         world.active()
 
     with pytest.raises(StoreNotActiveError) as refused:
-        world.references.mint(call(MINTER), STORE, MintAsk())
+        world.minter.mint(call(MINTER), STORE, MintAsk())
 
     assert refused.value.reason == "rejected"
 
@@ -122,7 +122,7 @@ def test_there_is_no_reference_to_a_store_whose_record_is_unreadable(
     alter(world, store_key(STORE), lambda _line: line)
 
     with pytest.raises(StoreNotActiveError) as refused:
-        world.references.mint(call(MINTER), STORE, MintAsk())
+        world.minter.mint(call(MINTER), STORE, MintAsk())
 
     assert refused.value.reason == "quarantined"
     assert world.audit.told()[-1] == ("reference.mint", "denied", "quarantined")
@@ -135,7 +135,7 @@ def test_no_reference_is_released_when_it_cannot_be_recorded(world: World) -> No
     world.audit.broken = True
 
     with pytest.raises(AuditError):
-        world.references.mint(call(MINTER), STORE, MintAsk())
+        world.minter.mint(call(MINTER), STORE, MintAsk())
 
 
 def test_nothing_is_minted_while_locked(world: World) -> None:
@@ -144,4 +144,4 @@ def test_nothing_is_minted_while_locked(world: World) -> None:
     world.ring = None
 
     with pytest.raises(LockedError):
-        world.references.mint(call(MINTER), STORE, MintAsk())
+        world.minter.mint(call(MINTER), STORE, MintAsk())

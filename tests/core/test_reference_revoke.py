@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from service.core.errors import AuditError, ForbiddenError, ReferenceInvalidError
+from service.core.minting import MintedReference
 from service.core.policy import AccessGrant, MintAsk, Policy
 from service.core.reference import accessor_of, new_reference
-from service.core.references import MintedReference
 from tests.support.world import MINTER, OPERATOR, STORE, WORKER, World, call
 
 STRANGER = "k8s:commerce/stranger"
@@ -22,15 +22,13 @@ def ready(world: World) -> World:
 
 def mint(world: World, store_hash: str = STORE, audience: str = WORKER) -> MintedReference:
     """Mint without a limit."""
-    return world.references.mint(call(MINTER), store_hash, MintAsk(audience=audience))
+    return world.minter.mint(call(MINTER), store_hash, MintAsk(audience=audience))
 
 
 def works(world: World, minted: MintedReference) -> bool:
     """Use a reference, and tell whether that was possible."""
     try:
-        world.references.use(
-            call(minted.grant.audience), minted.reference, "proxy", lambda _grant: True
-        )
+        world.uses.take(call(minted.grant.audience), minted.reference, "proxy", lambda _grant: True)
     except ReferenceInvalidError as error:
         assert error.reason == "revoked"  # noqa: PT017 — both outcomes are asked for, and any other is a failure
         return False

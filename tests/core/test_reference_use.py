@@ -13,10 +13,11 @@ from service.core.errors import (
     ReferenceInvalidError,
     ScopeError,
 )
+from service.core.minting import MintedReference
 from service.core.policy import AccessGrant, MintAsk, Policy
 from service.core.reference import new_reference
-from service.core.references import MintedReference, Use
 from service.core.secret import Secret
+from service.core.uses import Use
 from tests.core.altering import reference_key
 from tests.support.world import MINTER, OPERATOR, STORE, WORKER, World, call
 
@@ -31,12 +32,12 @@ def ready(world: World) -> World:
 
 def mint(world: World, **ask: Any) -> MintedReference:
     """Mint for the worker."""
-    return world.references.mint(call(MINTER), STORE, MintAsk(**{"audience": WORKER, **ask}))
+    return world.minter.mint(call(MINTER), STORE, MintAsk(**{"audience": WORKER, **ask}))
 
 
 def use(world: World, minted: MintedReference, identity: str = WORKER) -> Use:
     """Use it as it was meant."""
-    return world.references.use(
+    return world.uses.take(
         call(identity), minted.reference, minted.grant.access, lambda _grant: True
     )
 
@@ -126,7 +127,7 @@ def test_a_reference_is_good_for_its_own_access_only(
     minted = mint(ready, access=minted_for, max_uses=1)
 
     with pytest.raises(ReferenceInvalidError) as refused:
-        ready.references.use(call(WORKER), minted.reference, used_for, lambda _grant: True)
+        ready.uses.take(call(WORKER), minted.reference, used_for, lambda _grant: True)
 
     assert refused.value.reason == "wrong_access"
     assert uses_left(ready, minted) == 1
@@ -138,9 +139,7 @@ def test_redeeming_needs_policy_for_the_store_and_takes_no_use_without(ready: Wo
     elsewhere = Policy((AccessGrant("w", (WORKER,), ("xyz*", "abc"), ("reference.redeem",)),))
 
     with pytest.raises(ForbiddenError) as refused:
-        ready.references.use(
-            call(WORKER, elsewhere), minted.reference, "redeem", lambda _grant: True
-        )
+        ready.uses.take(call(WORKER, elsewhere), minted.reference, "redeem", lambda _grant: True)
 
     assert refused.value.reason == "stores"
     assert ready.audit.told()[-1] == ("reference.redeem", "denied", "store_forbidden")
@@ -149,7 +148,7 @@ def test_redeeming_needs_policy_for_the_store_and_takes_no_use_without(ready: Wo
 
 def test_redeeming_needs_the_action(ready: World) -> None:
     """Without it, Redis is not even asked."""
-    minted = ready.references.mint(call(MINTER), STORE, MintAsk(access="redeem"))
+    minted = ready.minter.mint(call(MINTER), STORE, MintAsk(access="redeem"))
 
     refused = refusal(ready, minted, MINTER)
 
@@ -163,7 +162,7 @@ def test_a_request_outside_the_scope_gets_no_token(ready: World) -> None:
     minted = mint(ready)
 
     with pytest.raises(ScopeError):
-        ready.references.use(call(WORKER), minted.reference, "proxy", lambda _grant: False)
+        ready.uses.take(call(WORKER), minted.reference, "proxy", lambda _grant: False)
 
     assert ready.audit.told()[-1] == ("reference.use", "denied", "request_scope")
     assert ready.audit.entries[-1].store_hash == STORE
@@ -173,7 +172,7 @@ def test_a_request_outside_the_scope_gets_no_token(ready: World) -> None:
 def test_what_is_no_reference_is_refused_and_recorded(ready: World, text: str) -> None:
     """The caller is told no more than for any other invalid reference."""
     with pytest.raises(ReferenceInvalidError) as refused:
-        ready.references.use(call(WORKER), Secret(text), "proxy", lambda _grant: True)
+        ready.uses.take(call(WORKER), Secret(text), "proxy", lambda _grant: True)
 
     assert refused.value.reason == "malformed"
     assert ready.audit.told()[-1] == ("reference.use", "denied", "malformed")

@@ -114,7 +114,7 @@ def test_a_reference_works_before_and_after(full: Full) -> None:
     world = full.world
 
     def use() -> str:
-        return world.references.use(call(WORKER), reference, "redeem", lambda _: True).token.style
+        return world.uses.take(call(WORKER), reference, "redeem", lambda _: True).token.style
 
     use()
     full.ask()

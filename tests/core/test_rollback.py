@@ -79,10 +79,10 @@ def test_the_previous_token_is_checked_and_becomes_the_active_one(
 
 def test_references_go_on_through_a_rollback(world: World) -> None:
     """They lead to the store, whichever token it has."""
-    minted = world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+    minted = world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
 
     roll_back(world)
-    used = world.references.use(call(WORKER), minted.reference, "proxy", lambda _grant: True)
+    used = world.uses.take(call(WORKER), minted.reference, "proxy", lambda _grant: True)
 
     assert used.token.secret.reveal() == world.upstream.ledger[0].value
 

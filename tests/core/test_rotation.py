@@ -86,10 +86,10 @@ def test_a_rotation_makes_a_token_proves_it_and_keeps_the_old_one_for_a_while(
 
 def test_references_go_on_through_a_rotation(world: World) -> None:
     """They lead to the store, and not to one of its tokens."""
-    minted = world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+    minted = world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
 
     rotate(world)
-    used = world.references.use(call(WORKER), minted.reference, "proxy", lambda _grant: True)
+    used = world.uses.take(call(WORKER), minted.reference, "proxy", lambda _grant: True)
 
     assert used.token.secret.reveal() == world.upstream.ledger[1].value
 

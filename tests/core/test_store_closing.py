@@ -107,7 +107,7 @@ def test_a_store_whose_removal_was_cut_off_stays_closed(killed: World) -> None:
     document = killed.stores.get(call(OPERATOR), STORE)
 
     with pytest.raises(StoreNotActiveError) as refused:
-        killed.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+        killed.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
 
     assert (document.status, document.reason) == ("needs_credential", "removing")
     assert refused.value.reason == "needs_credential"
@@ -125,8 +125,8 @@ def test_asking_again_finishes_a_removal_that_was_cut_off(killed: World) -> None
 def test_a_put_revives_a_store_whose_removal_was_cut_off(killed: World) -> None:
     """It gets a new token, and a later removal finds the old one too."""
     document, created = killed.stores.put(call(OPERATOR), STORE, CREDENTIAL, retain=False)
-    minted = killed.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
-    used = killed.references.use(call(WORKER), minted.reference, "proxy", lambda _grant: True)
+    minted = killed.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+    used = killed.uses.take(call(WORKER), minted.reference, "proxy", lambda _grant: True)
     remove(killed)
 
     assert (document.status, document.reason, document.generation) == ("active", "", 2)
@@ -180,14 +180,14 @@ def test_a_store_with_an_attempt_that_cannot_be_cleaned_stays(world: World) -> N
 def test_a_store_whose_key_is_missing_stays_as_it_is(world: World) -> None:
     """The remedy is to bring the key back, and then its tokens can be deleted."""
     world.active()
-    minted = world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+    minted = world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
     world.ring = keyring("k2", primary="k2")
     with pytest.raises(StoreNotActiveError) as refused:
         remove(world)
     world.ring = keyring()
     kept = world.stores.get(call(OPERATOR), STORE)
     with pytest.raises(ReferenceInvalidError):
-        world.references.use(call(WORKER), minted.reference, "proxy", lambda _grant: True)
+        world.uses.take(call(WORKER), minted.reference, "proxy", lambda _grant: True)
     remove(world)
 
     assert refused.value.reason == "key_unavailable"

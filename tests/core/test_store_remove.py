@@ -39,12 +39,12 @@ def test_a_removed_store_leaves_nothing_behind(world: World) -> None:
 def test_references_to_a_removed_store_end_for_ever(world: World) -> None:
     """Also when the store comes back."""
     world.active()
-    minted = world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+    minted = world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
     remove(world)
     world.active()
 
     with pytest.raises(ReferenceInvalidError) as refused:
-        world.references.use(call(WORKER), minted.reference, "proxy", lambda _grant: True)
+        world.uses.take(call(WORKER), minted.reference, "proxy", lambda _grant: True)
 
     assert refused.value.reason == "revoked"
 
@@ -60,12 +60,12 @@ def test_an_unknown_store_cannot_be_removed(world: World) -> None:
 def test_removing_needs_policy(world: World) -> None:
     """A stranger does not even end the references."""
     world.active()
-    minted = world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+    minted = world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
 
     with pytest.raises(ForbiddenError):
         world.stores.remove(call(MINTER), STORE)
 
-    used = world.references.use(call(WORKER), minted.reference, "proxy", lambda _grant: True)
+    used = world.uses.take(call(WORKER), minted.reference, "proxy", lambda _grant: True)
     assert used.grant.store_hash == STORE
     assert len(world.upstream.live(STORE)) == 1
 
@@ -73,13 +73,13 @@ def test_removing_needs_policy(world: World) -> None:
 def test_a_store_stays_until_its_token_is_deleted_upstream(world: World) -> None:
     """Asking again finishes it; meanwhile it is closed and its references are dead."""
     world.active()
-    minted = world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
+    minted = world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER))
     world.upstream.failure = UpstreamTimeoutError("late", reason="upstream_timeout")
     with pytest.raises(UpstreamTimeoutError):
         remove(world)
     kept = world.stores.get(call(OPERATOR), STORE)
     with pytest.raises(ReferenceInvalidError):
-        world.references.use(call(WORKER), minted.reference, "proxy", lambda _grant: True)
+        world.uses.take(call(WORKER), minted.reference, "proxy", lambda _grant: True)
     world.upstream.failure = None
 
     remove(world)

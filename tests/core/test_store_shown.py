@@ -114,11 +114,11 @@ def test_a_document_counts_live_references_and_tells_the_last_use(world: World) 
     """To the minute, and without the references that are used up or revoked."""
     world.active()
     minted = [
-        world.references.mint(call(MINTER), STORE, MintAsk(audience=WORKER, max_uses=1))
+        world.minter.mint(call(MINTER), STORE, MintAsk(audience=WORKER, max_uses=1))
         for _ in range(4)
     ]
     before = world.stores.get(call(OPERATOR), STORE)
-    world.references.use(call(WORKER), minted[0].reference, "proxy", lambda _grant: True)
+    world.uses.take(call(WORKER), minted[0].reference, "proxy", lambda _grant: True)
     world.references.revoke(call(OPERATOR), minted[1].accessor)
 
     after = world.stores.get(call(OPERATOR), STORE)

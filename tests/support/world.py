@@ -31,6 +31,7 @@ from service.core.keys import Keys
 from service.core.locks import Locks
 from service.core.login_pause import LoginPause
 from service.core.maintenance import Maintenance
+from service.core.minting import Minter
 from service.core.policy import AccessGrant, Limits, Policy
 from service.core.provision import Provision, Times
 from service.core.proxy import Proxy
@@ -41,6 +42,7 @@ from service.core.secret import Secret
 from service.core.store_reader import StoreReader
 from service.core.stores import Stores
 from service.core.token_cache import TokenCache
+from service.core.uses import Uses
 from tests.support.audit import MemoryAudit
 from tests.support.clock import ManualClock
 from tests.support.upstream import EMAIL, PASSWORD, FakeUpstream
@@ -262,7 +264,15 @@ class World:
             clock=self.clock,
         )
         self.rewrapper = self.another_rewrapper()
-        self.references = References(
+        self.minter = Minter(
+            gate=self.gate,
+            keyring=self.keyring,
+            table=self.references_table,
+            observer=self.observer,
+            instance=INSTANCE,
+            clock=self.clock,
+        )
+        self.uses = Uses(
             gate=self.gate,
             keyring=self.keyring,
             table=self.references_table,
@@ -271,7 +281,15 @@ class World:
             instance=INSTANCE,
             clock=self.clock,
         )
-        self.proxy = Proxy(self.references, self.upstream, self.repair, self.gate, self.observer)
+        self.references = References(
+            gate=self.gate,
+            keyring=self.keyring,
+            table=self.references_table,
+            observer=self.observer,
+            instance=INSTANCE,
+            clock=self.clock,
+        )
+        self.proxy = Proxy(self.uses, self.upstream, self.repair, self.gate, self.observer)
 
     def keyring(self) -> Keyring:
         """Fulfil ``KeyringSource``; locked while ``ring`` is None."""

@@ -44,6 +44,8 @@ class Api:
                 gate=world.gate,
                 stores=world.stores,
                 locks=world.locks,
+                minter=world.minter,
+                uses=world.uses,
                 references=world.references,
                 keys=world.keys,
                 proxy=world.proxy,

@@ -151,14 +151,14 @@ class Matrix:
         access: Any = other if cell.state == "other_access" else wanted
         ask = MintAsk(access, audience, timedelta(seconds=TTL_SECONDS), max_uses=1)
         self._world.active(store)
-        minted = self._world.references.mint(call(minter, EVERYTHING), store, ask)
+        minted = self._world.minter.mint(call(minter, EVERYTHING), store, ask)
         worker = call(NAMES["worker"], EVERYTHING)
         if cell.state == "revoked":
             assert self._world.references.revoke(call(minter, EVERYTHING), minted.accessor)
         if cell.state == "expired":
             self._world.clock.move(timedelta(seconds=TTL_SECONDS))
         if cell.state == "used_up":
-            self._world.references.use(worker, minted.reference, access, lambda _grant: True)
+            self._world.uses.take(worker, minted.reference, access, lambda _grant: True)
         if cell.relation in UNKNOWN:
             self._world.stores.remove(call("test:setup", EVERYTHING), store)
         return minted.reference
