@@ -26,6 +26,7 @@ def _jwt(**claims: object) -> str:
     return b".".join([*encoded, b"c2lnbmF0dXJlLW9mLWl0"]).decode()
 
 
+FEW = st.text("XJQeWFh.", max_size=90)
 SERVER = _jwt(email="owner@abc123.example", store_hash=STORE, db="default")
 
 
@@ -66,6 +67,17 @@ def test_no_number_of_rare_letters_before_it_hides_a_token(unit: str, width: int
 
     with pytest.raises(TokenLeakError):
         list(_guard().filter([body]))
+
+
+@given(token=FEW.filter(lambda token: len(token) >= 8), before=FEW, after=FEW)
+def test_a_token_of_few_letters_is_found_between_the_same_letters(
+    token: str, before: str, after: str
+) -> None:
+    """Whichever of them is the rare one that is looked for first, and however often it stands there."""
+    guard = ResponseGuard(STORE, [Secret(token)])
+
+    with pytest.raises(TokenLeakError):
+        list(guard.filter([f"{before}{token}{after}".encode()]))
 
 
 @pytest.mark.parametrize("token", [*TOKENS, "0123456789" * 4, "short"])
