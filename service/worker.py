@@ -50,6 +50,7 @@ GRACE = timedelta(seconds=20)
 SLOWEST = 4096
 """Bytes in a second that a body has to have, beyond that."""
 LINGER = timedelta(seconds=2)
+_REST = timedelta(milliseconds=50)
 _LARGEST_HEAD = 64 * 1024
 _LARGEST_REST = 64 * 1024
 _AT_ONCE = 16 * 1024
@@ -71,13 +72,17 @@ class PacedReader(SocketUnreader):
 
     def __init__(self, sock: socket.socket) -> None:
         super().__init__(sock)
-        self._began = time.monotonic()
-        self._received = 0
+        self.begin()
 
     def begin(self) -> None:
         """Begin with another request."""
         self._began = time.monotonic()
         self._received = 0
+        self._patience: float | None = None
+
+    def hurry(self, span: timedelta) -> None:
+        """Wait for what is left of the body no longer than that, all in all. What is there is read however late it is."""
+        self._patience = span.total_seconds()
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """Return the next piece.
@@ -85,11 +90,18 @@ class PacedReader(SocketUnreader):
         Raises:
             TimeoutError: There is none, or it comes too slowly.
         """
+        now = time.monotonic()
         allowed = GRACE.total_seconds() + self._received / SLOWEST
-        if time.monotonic() - self._began > allowed:
+        if now - self._began > allowed:
             raise TimeoutError("the body comes too slowly")
+        if self._patience is not None:
+            if self._patience <= 0:
+                raise TimeoutError("the rest of the body is not there")
+            self.sock.settimeout(self._patience)
         received: bytes = super().chunk(size_hint)  # type: ignore[call-arg]  # the stubs are of an older gunicorn
         self._received += len(received)
+        if self._patience is not None:
+            self._patience -= time.monotonic() - now
         return received
 
 
@@ -167,6 +179,11 @@ class Connection(TConn):
         self.parser.unreader.unread(bytes(self.head))
         self.head.clear()
         self._empty_bytes = 0
+
+    def finish_body(self) -> bool:
+        """Read what nobody wanted of a body, and tell whether it was there."""
+        self.parser.unreader.hurry(_REST)
+        return bool(self.parser.finish_body(max_bytes=_LARGEST_REST))
 
     def take_back(self) -> bool:
         """Take what the parser has read ahead, and tell whether there is anything to read at once."""
@@ -326,7 +343,7 @@ class BrokerWorker(ThreadWorker):
 
     def _keepalive_after(self, conn: Any, keepalive: bool) -> bool:  # noqa: FBT001 — the signature of the base class
         """Tell whether the connection can be used again: not if the rest of a body that nobody wanted would have to be waited for."""
-        return bool(keepalive and conn.parser.finish_body(deadline=time.monotonic() + 0.05))
+        return bool(keepalive and conn.finish_body())
 
     def handle_request(self, req: Any, conn: Any) -> Any:
         """Answer a request, with a time limit for each step of reading its body and writing its answer."""
