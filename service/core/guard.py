@@ -16,7 +16,7 @@ Source: DESIGN §9; security.md §2.3 P-11.
 import base64
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from service.core.errors import TokenLeakError
 from service.core.secret import Secret
@@ -30,7 +30,6 @@ _LONGEST_TOKEN = 512
 _ZERO = b"\0"
 _MOST_LOOKS = 64
 _SIGN_BYTES = 4
-_SECOND_PART = frozenset((b".eyJ",))
 # Of what tokens and base64 are written with, the rarest first in what people write.
 _RARE = tuple(bytes((byte,)) for byte in b"XQJKVYWZUGHBLFORDCMNPTqzxjSAIEkvw")
 _JSON_ESCAPE = re.compile(rb'\\u00([0-9a-fA-F]{2})|\\([/"\\])')
@@ -42,6 +41,42 @@ _PART = rb"[A-Za-z0-9_-]{8,600}"
 _SERVER_TOKEN = re.compile(rb"(?<![A-Za-z0-9_-])eyJ%b\.eyJ%b\.%b" % (_PART, _PART, _PART))
 
 
+class _Signs:
+    """What tells fast that a text has none of some needles.
+
+    Single bytes are found many times as fast as several. So a text is looked through for the rarest byte that all needles have, and only
+    where it stands for what comes before it, of which there is something in each.
+    """
+
+    def __init__(self, needles: Sequence[bytes]) -> None:
+        ends = [needle[_SIGN_BYTES - 1 :] for needle in needles]
+        self._rare = next((rare for rare in _RARE if all(rare in end for end in ends)), b"")
+        self._signs = frozenset(_sign(needle, self._rare) for needle in needles if self._rare)
+        self._before = frozenset(sign[-2] for sign in self._signs)
+
+    def may_be_in(self, text: bytes) -> bool:
+        """Tell whether a text may have a needle: sometimes wrongly yes, never wrongly no."""
+        if not self._rare:
+            return True
+        at = -1
+        for _ in range(_MOST_LOOKS):
+            at = text.find(self._rare, at + 1)
+            if at < 0:
+                return False
+            # The first of the two takes half the time, and is seldom true.
+            if text[at - 1] in self._before and text[at - _SIGN_BYTES + 1 : at + 1] in self._signs:
+                return True
+        return True
+
+
+def _sign(needle: bytes, rare: bytes) -> bytes:
+    end = needle.index(rare, _SIGN_BYTES - 1) + 1
+    return needle[end - _SIGN_BYTES : end]
+
+
+_SECOND_PART = _Signs([b".eyJ"])
+
+
 class ResponseGuard:
     """Looks for a store's tokens in one response."""
 
@@ -49,8 +84,7 @@ class ResponseGuard:
         self._store_hash = store_hash
         plain = [token.reveal().encode("ascii") for token in tokens]
         self._needles = [spelling for token in plain for spelling in _spellings(token)]
-        self._rare = _rare_byte(self._needles)
-        self._signs = frozenset(_sign(needle, self._rare) for needle in self._needles)
+        self._signs = _Signs(self._needles)
         self._hold = max(_LONGEST_TOKEN, *map(len, self._needles)) * _ESCAPED_WIDTH - 1
         # A body may have thousands of escapes. Only those of characters that we look for can hide something.
         written = b"".join(self._needles)
@@ -78,11 +112,9 @@ class ResponseGuard:
         held = 0
         before = b""
         for chunk in chunks:
-            # Whole chunks are searched and given on as they came; copied is only what lies around the border of two.
-            self._search(before + chunk[: self._hold])
-            if len(chunk) > self._hold:
-                self._search(chunk)
-            before = (before + chunk[-self._hold :])[-self._hold :]
+            window = before + chunk
+            self._search(window)
+            before = window[-self._hold :]
             waiting.append(chunk)
             held += len(chunk)
             while held - len(waiting[0]) >= self._hold:
@@ -100,13 +132,11 @@ class ResponseGuard:
 
     def _has_given(self, reading: bytes) -> bool:
         """Tell whether there is one of the tokens that were given."""
-        return _may_have(reading, self._rare, self._signs) and any(
-            needle in reading for needle in self._needles
-        )
+        return self._signs.may_be_in(reading) and any(needle in reading for needle in self._needles)
 
     def _has_another(self, reading: bytes) -> bool:
         """Tell whether there is a token that is none of those that were given, and says that it is the store's."""
-        return _may_have(reading, b"J", _SECOND_PART) and any(
+        return _SECOND_PART.may_be_in(reading) and any(
             is_server_token(match[0].decode("ascii"), self._store_hash)
             for match in _SERVER_TOKEN.finditer(reading)
         )
@@ -139,35 +169,6 @@ def _spellings(token: bytes) -> Iterator[bytes]:
         in_url = inner.translate(_URL_ALPHABET)
         if in_url != inner:
             yield in_url
-
-
-def _rare_byte(needles: Iterable[bytes]) -> bytes:
-    """Return the rarest byte that a sign can end with in each of some needles; nothing where there is none."""
-    ends = [needle[_SIGN_BYTES - 1 :] for needle in needles]
-    return next((rare for rare in _RARE if all(rare in end for end in ends)), b"")
-
-
-def _sign(needle: bytes, rare: bytes) -> bytes:
-    """Return some bytes of a needle that end with a rare one, and without which it is not in a text."""
-    end = needle.index(rare, _SIGN_BYTES - 1) + 1
-    return needle[end - _SIGN_BYTES : end]
-
-
-def _may_have(text: bytes, rare: bytes, signs: frozenset[bytes]) -> bool:
-    """Tell whether one of some signs, which all end with one rare byte, may be in a text: sometimes wrongly yes, never wrongly no.
-
-    Single bytes are found many times as fast as several.
-    """
-    if not rare:
-        return True
-    at = -1
-    for _ in range(_MOST_LOOKS):
-        at = text.find(rare, at + 1)
-        if at < 0:
-            return False
-        if text[at - _SIGN_BYTES + 1 : at + 1] in signs:
-            return True
-    return True
 
 
 def _octet(digits: bytes) -> bytes:
