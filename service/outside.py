@@ -22,7 +22,7 @@ from service.adapters.upstream_connections import UpstreamOptions
 from service.adapters.upstream_link import UpstreamLink
 from service.adapters.vault_transit import VaultOptions, VaultTransit
 from service.core.errors import StorageError
-from service.settings import Settings
+from service.settings import Settings, SettingsError
 from service.web.spans import Trace, untraced
 
 _REDIS_TIMEOUT = timedelta(milliseconds=450)
@@ -115,3 +115,17 @@ def upstream_link(settings: Settings, circuit: Circuit) -> UpstreamLink:
         Watch(),
         circuit,
     )
+
+
+def check_traces(settings: Settings) -> None:
+    """See whether traces can be sent, if they are asked for.
+
+    Raises:
+        SettingsError: The extra is not installed.
+    """
+    if not settings.traces:
+        return
+    try:
+        import service.adapters.otel  # noqa: F401 — only to see whether it can be; the workers share what was read
+    except ImportError:
+        raise SettingsError("BROKER_TRACES: the extra 'otel' is not installed") from None

@@ -21,6 +21,20 @@ from service.core.errors import StorageError
 WIPED = "wiped"
 
 
+def read_marks(link: RedisLink) -> tuple[list[bytes | None], bool]:
+    """Return the mark of each partition, and whether there is anything else of ours that is never removed by itself.
+
+    Raises:
+        StorageError: Redis is away.
+    """
+    calls: list[Call] = [
+        ([f"{where.prefix}installed", where.stores, where.epochs], [])
+        for where in PARTITION.values()
+    ]
+    found = link.read_many(Script("standing"), calls)
+    return [mark for mark, _ in found], any(others for _, others in found)
+
+
 class Installation:
     """Looks after the marks."""
 
@@ -28,10 +42,9 @@ class Installation:
         """Take the link, whom the marks name, and whom to tell once if something is gone."""
         self._link = link
         self._told = told
-        self._standing = Script("standing")
         self._install = Script("install")
         self._fresh = f"{instance} {secrets.token_hex(8)}".encode("ascii")
-        self._seen = b""
+        self._seen: bytes | None = None
         self.problem = ""
 
     def look(self) -> None:
@@ -44,18 +57,13 @@ class Installation:
             return
 
     def _look(self) -> None:
-        calls: list[Call] = [
-            ([f"{where.prefix}installed", where.stores, where.epochs], [])
-            for where in PARTITION.values()
-        ]
-        found = self._link.read_many(self._standing, calls)
-        marks = [mark for mark, _ in found]
+        marks, has_others = read_marks(self._link)
         missing = marks.count(None)
         if self._seen:
             if marks != [self._seen] * len(marks):
                 self._tell(missing)
         elif missing:
-            if missing < len(marks) or any(others for _, others in found):
+            if missing < len(marks) or has_others:
                 self._tell(missing)
             self._mark(next((mark for mark in marks if mark), self._fresh))
         else:

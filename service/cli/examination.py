@@ -10,9 +10,10 @@ from service.cli.file_checks import (
     check_tls,
 )
 from service.cli.finding import Finding, ok
-from service.cli.key_checks import check_keys
 from service.cli.redis_checks import check_redis
+from service.cli.stored_checks import check_what_is_stored
 from service.cli.upstream_checks import check_upstream
+from service.outside import check_traces
 from service.settings import Settings, SettingsError, load_settings
 
 
@@ -40,12 +41,22 @@ def examine() -> list[Finding]:
         check_tls(settings),
         check_redis_password(settings),
         *check_redis(settings),
-        check_keys(settings),
+        *check_what_is_stored(settings),
         *check_upstream(settings),
     ]
 
 
 def _settings(settings: Settings) -> Finding:
+    try:
+        check_traces(settings)
+    except SettingsError as error:
+        return Finding(
+            "settings",
+            "failed",
+            str(error),
+            "The broker does not start.",
+            "Install the extra (README, What it tells), or unset the variable.",
+        )
     if settings.allow_insecure_upstream:
         return Finding(
             "settings",

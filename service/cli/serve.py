@@ -61,14 +61,13 @@ def _check_files(settings: Settings) -> None:
 
 
 def _check_surroundings(settings: Settings) -> None:
-    from service.outside import redis_evicts
+    from service.outside import check_traces, redis_evicts
 
     if redis_evicts(settings):
         raise SettingsError(
             "BROKER_ALLOW_EVICTING_REDIS: Redis may evict keys; set its maxmemory-policy to noeviction, or this to true"
         )
-    if settings.traces and not _has_otel():
-        raise SettingsError("BROKER_TRACES: the extra 'otel' is not installed")
+    check_traces(settings)
 
 
 def _warn(settings: Settings) -> None:
@@ -80,14 +79,6 @@ def _warn(settings: Settings) -> None:
         log.warning("api_is_plain_http", setting="BROKER_TLS_CERT_FILE")
     if settings.allow_insecure_upstream:
         log.warning("upstream_is_for_the_sandbox", setting="BROKER_ALLOW_INSECURE_UPSTREAM")
-
-
-def _has_otel() -> bool:
-    try:
-        import service.adapters.otel  # noqa: F401 — only to see whether it can be; the workers share what was read
-    except ImportError:
-        return False
-    return True
 
 
 def _prepare_counting(settings: Settings) -> None:

@@ -1,8 +1,10 @@
 """``broker doctor``: each thing that can be wrong is found, named, and explained, and what is well is not."""
 
+import contextlib
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,13 +21,16 @@ from sandbox.server import RunningSandbox
 from service.adapters.keyring_dir import KeyringDirectory
 from service.adapters.redis_connections import RedisOptions
 from service.adapters.redis_facts import RedisFacts
+from service.adapters.redis_installation import Installation
 from service.adapters.redis_keys import RedisKeys
 from service.adapters.redis_link import RedisLink
+from service.adapters.redis_locks import RedisLocks
 from service.adapters.signing_key import new_signing_key
 from service.cli import main
 from service.cli.redis_checks import judge_redis
 from service.cli.upstream_checks import judge_clock
 from service.core.key_checks import new_check
+from service.core.lock import write_note
 from service.settings import Settings
 from tests.support.clock import START
 from tests.support.pki import Authority
@@ -49,6 +54,8 @@ EVERYTHING = {
     "audit trail",
     "audit signing key",
     "keys in use",
+    "locks",
+    "redis contents",
     "mounted credentials",
     "tls",
     "redis password",
@@ -87,6 +94,13 @@ def environment(files: Path, valkey_port: int, sandbox: RunningSandbox) -> dict[
     }
 
 
+@contextlib.contextmanager
+def _linked(environment: dict[str, str]) -> Iterator[RedisLink]:
+    options = RedisOptions(environment["BROKER_REDIS_URL"], "", "", "", timedelta(milliseconds=450))
+    with contextlib.closing(RedisLink.connect(options)) as link:
+        yield link
+
+
 def _run(environment: dict[str, str], *options: str) -> Result:
     ours: dict[str, str | None] = {n: None for n in os.environ if n.startswith("BROKER_")}
     return CliRunner().invoke(main, ["doctor", *options], env=ours | environment)
@@ -104,7 +118,7 @@ def test_a_broker_that_could_start_has_nothing_that_failed(environment: dict[str
 
     assert set(findings) == EVERYTHING
     warned = {name for name, finding in findings.items() if finding["verdict"] != "ok"}
-    assert warned == {"settings", "tls"}
+    assert warned == {"settings", "tls", "redis contents"}
 
 
 def test_people_read_what_it_means_and_what_to_do(environment: dict[str, str]) -> None:
@@ -231,11 +245,9 @@ def test_a_keyring_that_is_not_the_one_in_use_is_found(
     for key_id in ("k0", "k1"):
         CliRunner().invoke(main, ["keys", "new", str(tmp_path / "all"), "--id", key_id])
     everything = KeyringDirectory(str(tmp_path / "all"), {}).read()
-    url = environment["BROKER_REDIS_URL"]
-    link = RedisLink.connect(RedisOptions(url, "", "", "", timedelta(milliseconds=450)))
-    for key_id in used:
-        RedisKeys(link).add_check(key_id, new_check(everything, key_id, "default"))
-    link.close()
+    with _linked(environment) as link:
+        for key_id in used:
+            RedisKeys(link).add_check(key_id, new_check(everything, key_id, "default"))
     (tmp_path / "all" / "k0.key").unlink()
     (tmp_path / "all" / "primary").write_text("k1", "ascii")
 
@@ -247,6 +259,71 @@ def test_a_keyring_that_is_not_the_one_in_use_is_found(
     assert found["found"].startswith(says or "k1")
 
 
+@pytest.mark.parametrize(
+    ("lost", "verdict", "says"),
+    [
+        (0, "ok", "as the broker left it"),
+        (1, "failed", "1 of 64 partitions are not as"),
+        (64, "warning", "nothing of a broker is there"),
+    ],
+)
+def test_what_redis_has_lost_is_found(
+    environment: dict[str, str], valkey: "redis.Redis", lost: int, verdict: str, says: str
+) -> None:
+    """By the marks that a broker leaves, for as long as no broker has put them back."""
+    with _linked(environment) as link:
+        Installation(link, "default", lambda: None).look()
+    marks = sorted(valkey.scan_iter("*installed"))
+    assert len(marks) == 64
+    valkey.delete("nothing", *marks[:lost])
+
+    found = _examine(environment, int(verdict == "failed"))["redis contents"]
+
+    assert (found["verdict"], found["found"].startswith(says)) == (verdict, True)
+    assert bool(found["cure"]) == (verdict != "ok")
+
+
+def test_marks_of_two_installations_are_found(
+    environment: dict[str, str], valkey: "redis.Redis"
+) -> None:
+    """A part of a cluster that was put back from elsewhere."""
+    with _linked(environment) as link:
+        Installation(link, "default", lambda: None).look()
+    valkey.set(next(valkey.scan_iter("*installed")), b"default another")
+
+    found = _examine(environment, 1)["redis contents"]
+
+    assert found["found"] == "some of 64 partitions are not as the broker left them"
+
+
+def test_a_panic_stop_is_found(environment: dict[str, str]) -> None:
+    """With whose word it was, and why; a store's own lock is nothing that is wrong."""
+    with _linked(environment) as link:
+        RedisLocks(link).lock_all(write_note("corp:ops-kim", "a laptop was stolen", START))
+        before = _examine(environment, 0)["locks"]
+        RedisLocks(link).unlock_all()
+        after = _examine(environment, 0)["locks"]
+
+    assert before["verdict"] == "warning"
+    assert (
+        before["found"]
+        == f"all stores are locked since {START:%Y-%m-%d %H:%M} UTC: a laptop was stolen"
+    )
+    assert before["cure"] == "Ask corp:ops-kim whether it is over; then: broker unlock"
+    assert after == {**before, "verdict": "ok", "found": "0 stores", "means": "", "cure": ""}
+
+
+def test_an_extra_that_is_not_there_is_found(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The broker would not start."""
+    monkeypatch.setitem(sys.modules, "service.adapters.otel", None)
+
+    found = _examine(environment | {"BROKER_TRACES": "true"}, 1)["settings"]
+
+    assert found["found"] == "BROKER_TRACES: the extra 'otel' is not installed"
+
+
 def test_what_depends_on_something_that_is_away_is_skipped(environment: dict[str, str]) -> None:
     """One cause is one failure."""
     away = f"127.0.0.1:{free_port()}"
@@ -256,7 +333,7 @@ def test_what_depends_on_something_that_is_away_is_skipped(environment: dict[str
 
     verdicts = {name: finding["verdict"] for name, finding in findings.items()}
     assert [n for n, v in verdicts.items() if v == "failed"] == ["redis", "upstream"]
-    assert sum(verdict == "skipped" for verdict in verdicts.values()) == 7
+    assert sum(verdict == "skipped" for verdict in verdicts.values()) == 9
 
 
 @pytest.mark.parametrize(("allowed", "verdict"), [("false", "failed"), ("true", "warning")])
