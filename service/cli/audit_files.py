@@ -25,8 +25,11 @@ def read_files(files: Sequence[str]) -> Iterator[tuple[Place, bytes]]:
     """Yield every line, of the oldest file first, with a progress bar on a terminal. ``-`` is standard input; ``.gz`` is unpacked.
 
     Raises:
-        UnusableFileError: A file cannot be read.
+        UnusableFileError: A file cannot be read, or is named twice.
     """
+    for file in set(files):
+        if files.count(file) > 1:  # each of its entries would count as one that somebody repeated
+            raise UnusableFileError(f"{file} is named twice")
     in_order = sorted(files, key=_began) if len(files) > 1 else list(files)
     length = sum(map(_size, in_order))
     with click.progressbar(

@@ -52,6 +52,13 @@ def files(tmp_path: Path) -> Files:
     return Files(tmp_path)
 
 
+def test_a_file_that_is_named_twice_is_wrong_usage(files: Files) -> None:
+    """As `audit.jsonl*` with `audit.jsonl` beside it does; it is no sign of somebody who repeats entries."""
+    result = files.verify(files.audit, files.audit)
+
+    assert (result.exit_code, result.stderr) == (2, f"Error: {files.audit} is named twice\n")
+
+
 def test_a_whole_trail_exits_with_0(files: Files) -> None:
     """One line says how much it is."""
     result = files.verify()
