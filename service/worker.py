@@ -79,10 +79,13 @@ class PacedReader(SocketUnreader):
         self._began = time.monotonic()
         self._received = 0
         self._patience: float | None = None
+        self._most = 0
 
     def hurry(self, span: timedelta) -> None:
-        """Wait for what is left of the body no longer than that, all in all. What is there is read however late it is."""
+        """Wait for what is left of the body no longer than that, all in all, and read what is there, however late, unless it is long."""
         self._patience = span.total_seconds()
+        # Also of what frames it, which may be most of it.
+        self._most = self._received + 2 * _LARGEST_REST
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """Return the next piece.
@@ -95,8 +98,8 @@ class PacedReader(SocketUnreader):
         if now - self._began > allowed:
             raise TimeoutError("the body comes too slowly")
         if self._patience is not None:
-            if self._patience <= 0:
-                raise TimeoutError("the rest of the body is not there")
+            if self._patience <= 0 or self._received > self._most:
+                raise TimeoutError("the rest of the body is not there, or too long")
             self.sock.settimeout(self._patience)
         received: bytes = super().chunk(size_hint)  # type: ignore[call-arg]  # the stubs are of an older gunicorn
         self._received += len(received)
@@ -183,7 +186,13 @@ class Connection(TConn):
     def finish_body(self) -> bool:
         """Read what nobody wanted of a body, and tell whether it was there."""
         self.parser.unreader.hurry(_REST)
-        return bool(self.parser.finish_body(max_bytes=_LARGEST_REST))
+        try:
+            return bool(self.parser.finish_body(max_bytes=_LARGEST_REST))
+        except (
+            ParseException,
+            OSError,
+        ):  # framed wrongly; the request was answered, and gets no second answer
+            return False
 
     def take_back(self) -> bool:
         """Take what the parser has read ahead, and tell whether there is anything to read at once."""

@@ -43,20 +43,11 @@ def examine() -> list[Finding]:
         *check_redis(settings),
         *check_what_is_stored(settings),
         *check_upstream(settings),
+        _traces(settings),
     ]
 
 
 def _settings(settings: Settings) -> Finding:
-    try:
-        check_traces(settings)
-    except SettingsError as error:
-        return Finding(
-            "settings",
-            "failed",
-            str(error),
-            "The broker does not start.",
-            "Install the extra (README, What it tells), or unset the variable.",
-        )
     if settings.allow_insecure_upstream:
         return Finding(
             "settings",
@@ -69,3 +60,17 @@ def _settings(settings: Settings) -> Finding:
         "settings",
         f"{len(settings.model_fields_set)} set by the environment, and they fit together",
     )
+
+
+def _traces(settings: Settings) -> Finding:
+    try:
+        check_traces(settings)
+    except SettingsError as error:
+        return Finding(
+            "traces",
+            "failed",
+            str(error),
+            "The broker does not start.",
+            "Install the extra (README, What it tells), or unset the variable.",
+        )
+    return ok("traces", "on" if settings.traces else "off")

@@ -1,7 +1,7 @@
 """``broker doctor``: what the broker keeps in Redis beside stores and references: which keys are in use, what is locked, and its marks."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from service.adapters.keyring_dir import KeyringDirectory
@@ -26,13 +26,27 @@ def check_what_is_stored(settings: Settings) -> list[Finding]:
     link = RedisLink.connect(replace(redis_options(settings), allow_evicting=True))
     with contextlib.closing(link):
         try:
-            return [
-                _judge_marks(*read_marks(link)),
-                _judge_locks(RedisLocks(link).read()),
-                _judge_keys(settings, RedisKeys(link).checks()),
-            ]
+            link.ping()
         except StorageError:
             return [skipped(name, "Redis does not answer") for name in (_MARKS, _LOCKS, _KEYS)]
+        return [
+            _judged(_MARKS, lambda: _judge_marks(*read_marks(link))),
+            _judged(_LOCKS, lambda: _judge_locks(RedisLocks(link).read())),
+            _judged(_KEYS, lambda: _judge_keys(settings, RedisKeys(link).checks())),
+        ]
+
+
+def _judged(name: str, judge: Callable[[], Finding]) -> Finding:
+    try:
+        return judge()
+    except StorageError as error:
+        return Finding(
+            name,
+            "failed",
+            f"Redis refuses to tell: {error.reason}",
+            "The broker cannot read it either, and answers 503 where it has to.",
+            "See the rights of the ACL user (README). If they are there, something else writes into this Redis.",
+        )
 
 
 def _judge_marks(marks: list[bytes | None], has_others: bool) -> Finding:  # noqa: FBT001 — as read
@@ -53,7 +67,7 @@ def _judge_marks(marks: list[bytes | None], has_others: bool) -> Finding:  # noq
             "A part of Redis was emptied or replaced: stores, locks and revocations are gone.",
             "Follow the runbook B2BBrokerStorageWiped in docs/operations.md.",
         )
-    return ok(_MARKS, "as the broker left it")
+    return ok(_MARKS, "its marks are whole; of a loss before a start the log tells (storage_wiped)")
 
 
 def _judge_locks(notes: LockNotes) -> Finding:
@@ -67,7 +81,7 @@ def _judge_locks(notes: LockNotes) -> Finding:
             "The panic stop is on: whoever uses any store gets 423 (store_locked).",
             f"Ask {lock.by or 'whoever is in the audit trail'} whether it is over; then: broker unlock",
         )
-    return ok(_LOCKS, f"{len(notes.stores)} stores")
+    return ok(_LOCKS, f"{len(notes.stores)} stores are locked")
 
 
 def _judge_keys(settings: Settings, checks: Mapping[str, bytes]) -> Finding:

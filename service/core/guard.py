@@ -32,13 +32,18 @@ _MOST_LOOKS = 64
 _SIGN_BYTES = 4
 # Of what tokens and base64 are written with, the rarest first in what people write.
 _RARE = tuple(bytes((byte,)) for byte in b"XQJKVYWZUGHBLFORDCMNPTqzxjSAIEkvw")
-_JSON_ESCAPE = re.compile(rb'\\u00([0-9a-fA-F]{2})|\\([/"\\])')
+# Backslashes before a \\u are taken together: whether it is an escape, or text that looks like one, may hang on those that are gone.
+_JSON_ESCAPE = re.compile(rb'(?<!\\)(\\++)u00([0-9a-fA-F]{2})|\\([/"\\])')
 _URL_ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
 _MIXED_BEFORE = (0, 2, 3)
 _URL_ALPHABET = bytes.maketrans(b"+/", b"-_")
+_PART_BORDER = b".eyJ"
 _PART = rb"[A-Za-z0-9_-]{8,600}"
-# It begins where a word does, so that a hostile text cannot make each of its places a beginning.
-_SERVER_TOKEN = re.compile(rb"(?<![A-Za-z0-9_-])eyJ%b\.eyJ%b\.%b" % (_PART, _PART, _PART))
+# It begins where a word does or an escape ends, so that a hostile text cannot make each of its places a beginning. None hides another.
+_SERVER_TOKEN = re.compile(
+    rb"(?:(?<![A-Za-z0-9_-])|(?<=%%[0-9A-Fa-f]{2})|(?<=\\[bfnrt]))(?=(eyJ%b\.eyJ%b\.%b))"
+    % (_PART, _PART, _PART)
+)
 
 
 class _Signs:
@@ -74,7 +79,7 @@ def _sign(needle: bytes, rare: bytes) -> bytes:
     return needle[end - _SIGN_BYTES : end]
 
 
-_SECOND_PART = _Signs([b".eyJ"])
+_SECOND_PART = _Signs([_PART_BORDER])
 
 
 class ResponseGuard:
@@ -136,8 +141,10 @@ class ResponseGuard:
 
     def _has_another(self, reading: bytes) -> bool:
         """Tell whether there is a token that is none of those that were given, and says that it is the store's."""
-        return _SECOND_PART.may_be_in(reading) and any(
-            is_server_token(match[0].decode("ascii"), self._store_hash)
+        if not (_SECOND_PART.may_be_in(reading) and _PART_BORDER in reading):
+            return False
+        return any(
+            is_server_token(match[1].decode("ascii"), self._store_hash)
             for match in _SERVER_TOKEN.finditer(reading)
         )
 
@@ -150,7 +157,7 @@ class ResponseGuard:
         without_json = window
         # One byte is found much faster than two, and most texts have neither.
         if b"\\" in window and any(escape in window for escape in self._json):
-            without_json = _JSON_ESCAPE.sub(lambda m: m[2] or _octet(m[1]), window)
+            without_json = _JSON_ESCAPE.sub(_json_character, window)
             yield without_json
         if b"%" in window and self._url.search(window):
             yield _URL_ESCAPE.sub(lambda m: _octet(m[1]), window)
@@ -169,6 +176,12 @@ def _spellings(token: bytes) -> Iterator[bytes]:
         in_url = inner.translate(_URL_ALPHABET)
         if in_url != inner:
             yield in_url
+
+
+def _json_character(match: "re.Match[bytes]") -> bytes:
+    if match[3]:
+        return match[3]
+    return b"\\" * ((len(match[1]) - 1) // 2) + _octet(match[2])
 
 
 def _octet(digits: bytes) -> bytes:

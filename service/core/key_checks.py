@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from service.core.errors import IntegrityError
-from service.core.keyring import Keyring, KeyringError
+from service.core.keyring import KEY_ID, Keyring, KeyringError
 from service.core.sealing import Context, open_sealed, seal
 
 _CHECK = b"b2b-broker key check"
@@ -50,8 +50,10 @@ def require_ours(ring: Keyring, checks: Mapping[str, bytes], instance: str) -> N
 
 
 def listed(key_ids: Iterable[str]) -> str:
-    """Return keys as people read them."""
-    return ", ".join(sorted(key_ids))
+    """Return keys as people read them; whoever writes Redis may have put any name there."""
+    return ", ".join(
+        sorted({key_id if KEY_ID.fullmatch(key_id) else "an unreadable name" for key_id in key_ids})
+    )
 
 
 def _context(instance: str) -> Context:

@@ -49,6 +49,7 @@ WELL = RedisFacts(
 )
 EVERYTHING = {
     "settings",
+    "traces",
     "keyring",
     "access file",
     "audit trail",
@@ -262,7 +263,7 @@ def test_a_keyring_that_is_not_the_one_in_use_is_found(
 @pytest.mark.parametrize(
     ("lost", "verdict", "says"),
     [
-        (0, "ok", "as the broker left it"),
+        (0, "ok", "its marks are whole"),
         (1, "failed", "1 of 64 partitions are not as"),
         (64, "warning", "nothing of a broker is there"),
     ],
@@ -310,7 +311,41 @@ def test_a_panic_stop_is_found(environment: dict[str, str]) -> None:
         == f"all stores are locked since {START:%Y-%m-%d %H:%M} UTC: a laptop was stolen"
     )
     assert before["cure"] == "Ask corp:ops-kim whether it is over; then: broker unlock"
-    assert after == {**before, "verdict": "ok", "found": "0 stores", "means": "", "cure": ""}
+    assert after == {
+        **before,
+        "verdict": "ok",
+        "found": "0 stores are locked",
+        "means": "",
+        "cure": "",
+    }
+
+
+def test_what_redis_refuses_to_tell_is_a_failure_of_its_own(
+    environment: dict[str, str], valkey: "redis.Redis"
+) -> None:
+    """And hides nothing else."""
+    with _linked(environment) as link:
+        RedisLocks(link).lock_all(write_note("corp:ops-kim", "why", START))
+    spoilt = next(valkey.scan_iter("*locks"))
+    valkey.delete(spoilt)
+    valkey.set(spoilt, b"text")
+
+    findings = _examine(environment, 1)
+
+    assert findings["locks"]["verdict"] == "failed"
+    assert findings["locks"]["found"].startswith("Redis refuses to tell: redis_")
+    assert findings["keys in use"]["verdict"] == "ok"
+
+
+def test_a_name_that_somebody_wrote_into_redis_is_not_shown(environment: dict[str, str]) -> None:
+    """It could make up a line of what doctor says."""
+    with _linked(environment) as link:
+        RedisKeys(link).add_check("k9\x1b[2J\nok    keys in use", b"check")
+
+    found = _examine(environment, 1)["keys in use"]["found"]
+
+    assert "an unreadable name" in found
+    assert "\x1b" not in found
 
 
 def test_an_extra_that_is_not_there_is_found(
@@ -319,7 +354,7 @@ def test_an_extra_that_is_not_there_is_found(
     """The broker would not start."""
     monkeypatch.setitem(sys.modules, "service.adapters.otel", None)
 
-    found = _examine(environment | {"BROKER_TRACES": "true"}, 1)["settings"]
+    found = _examine(environment | {"BROKER_TRACES": "true"}, 1)["traces"]
 
     assert found["found"] == "BROKER_TRACES: the extra 'otel' is not installed"
 

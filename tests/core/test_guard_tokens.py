@@ -51,12 +51,37 @@ def test_a_token_within_base64_is_found_wherever_it_begins(
         SERVER.replace(".", "%2E"),
         SERVER.replace("e", "\\u0065"),
         f'{{"token":"{SERVER}"}}',
+        f'{{"tokens":"all:\\n{SERVER}\\n"}}',
+        f'{{"tokens":"\\t{SERVER}"}}',
+        f"/login?next=%3Ftoken%3D{SERVER}",
+        f"Bearer%20{SERVER}",
+        f"%22token%22:%22{SERVER}%22",
+        f"eyJaaaaaaaa.eyJbbbbbbbb.{SERVER}",
     ],
 )
 def test_another_token_that_says_it_is_the_stores_is_found(spelt: str) -> None:
     """As in a list of tokens: each of them can do everything."""
     with pytest.raises(TokenLeakError):
         list(_guard().filter([spelt.encode()]))
+    with pytest.raises(TokenLeakError):
+        _guard().check_headers([("Location", spelt)])
+
+
+@pytest.mark.parametrize("backslashes", [19_999, 20_000])
+def test_backslashes_that_are_gone_by_then_do_not_hide_a_token(backslashes: int) -> None:
+    """Whether the last of them belongs to what follows can be told only from the first."""
+    spelt = b"".join(b"\\u%04x" % ord(character) for character in TOKENS[0])
+
+    with pytest.raises(TokenLeakError):
+        list(_guard().filter([b'"' + b"\\" * backslashes, spelt + b" " * 30_000]))
+
+
+def test_json_within_json_does_not_hide_a_token() -> None:
+    """As in a log of requests."""
+    body = json.dumps(json.dumps({"token": TOKENS[0]}).replace("e", "\\u0065"))
+
+    with pytest.raises(TokenLeakError):
+        list(_guard().filter([body.encode()]))
 
 
 @pytest.mark.parametrize("width", [63, 64, 65, 66, 5000])
@@ -121,13 +146,25 @@ def test_headers_are_looked_at_in_the_same_way() -> None:
         _guard().check_headers([("X-Echo", f"Basic {encoded}")])
 
 
-def test_a_hostile_body_costs_no_more_than_an_honest_one() -> None:
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"eyJ" * 87_381,
+        b"J" * 262_144,
+        b"eyJaaaaaaaa." * 21_845,
+        b"\\" * 262_144,
+        b"%41eyJ" * 43_690,
+    ],
+    ids=["eyJ", "J", "parts", "backslashes", "escapes"],
+)
+def test_a_hostile_body_costs_no_more_than_an_honest_one(hostile: bytes) -> None:
     """Text that begins like a token at every place is read once, not once from each place."""
-    honest, hostile = b"a" * 262_144, b"eyJ" * 87_381
+    honest = b"a" * 262_144
 
     def seconds(body: bytes) -> float:
         started = time.process_time()
         list(_guard().filter([body]))
         return time.process_time() - started
 
-    assert min(seconds(hostile) for _ in range(3)) < 50 * min(seconds(honest) for _ in range(3))
+    least = min(seconds(honest) for _ in range(3))
+    assert min(seconds(hostile) for _ in range(3)) < 50 * least

@@ -1,17 +1,21 @@
 """What nobody wanted of a request's body: read if it is there, however busy the worker is, and not waited for."""
 
+import contextlib
 import itertools
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.http.unreader import SocketUnreader
 
 from service.worker import Connection
 
 HEAD = b"POST /v1/references HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n"
 BODY = b"x" * 60_000
+CHUNKED = HEAD.replace(b"Content-Length: 60000", b"Transfer-Encoding: chunked")
 
 
 @pytest.fixture
@@ -61,5 +65,49 @@ def test_what_is_there_of_a_body_without_an_end_is_too_much(
     """Reading it would keep a thread for as long as the client likes."""
     client, conn = pair
     _begin(client, conn, HEAD.replace(b"60000", b"6000000") + BODY * 2)
+
+    assert not conn.finish_body()
+
+
+@pytest.mark.parametrize("extension", [b";a" * 4_000, b""])
+def test_what_frames_a_body_is_not_read_without_an_end_either(
+    pair: tuple[socket.socket, Connection], extension: bytes
+) -> None:
+    """A chunk of one byte may have thousands of others beside it, and it comes as fast as it is read."""
+    client, conn = pair
+    _begin(client, conn, CHUNKED)
+    client.settimeout(10)
+    chunks = (b"1" + extension + b"\r\nx\r\n") * (10_000_000 // (len(extension) + 6))
+    read = []
+
+    def count(_self: object, _size: object = None) -> bytes:
+        received = conn.sock.recv(8192)
+        read.append(len(received))
+        return bytes(received)
+
+    sending = threading.Thread(target=_send, args=(client, chunks))
+    sending.start()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SocketUnreader, "chunk", count)
+        finished = conn.finish_body()
+    client.shutdown(socket.SHUT_RDWR)
+    sending.join()
+
+    assert not finished
+    assert sum(read) < 200_000
+
+
+def _send(client: socket.socket, sent: bytes) -> None:
+    with contextlib.suppress(OSError):
+        client.sendall(sent)
+
+
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"1\r\nabcd\r\n"])
+def test_a_body_that_is_framed_wrongly_ends_the_connection_and_no_more(
+    pair: tuple[socket.socket, Connection], rest: bytes
+) -> None:
+    """The request was answered; a second answer would be taken for that of the next one."""
+    client, conn = pair
+    _begin(client, conn, CHUNKED + rest)
 
     assert not conn.finish_body()
