@@ -1,6 +1,9 @@
 """Real ``redis-server`` processes: a primary with two replicas and three sentinels, on loopback.
 
 Everybody knows everybody by the port of a fault proxy, so that any of them can be cut off from all others, also after a failover.
+
+A sentinel connects to one address at most once a second, also after it has chosen another primary. One that is "down" in less than that
+is given up as soon as it was chosen, and whoever came back meanwhile may be the next: hence 1.5 s.
 """
 
 import contextlib
@@ -23,7 +26,7 @@ port {port}
 bind 127.0.0.1
 dir {folder}
 sentinel monitor {name} 127.0.0.1 {primary} 2
-sentinel down-after-milliseconds {name} 600
+sentinel down-after-milliseconds {name} 1500
 sentinel failover-timeout {name} 1500
 sentinel parallel-syncs {name} 2
 """
@@ -45,7 +48,7 @@ def start_server(folder: Path, port: int, *options: str) -> Program:
     arguments = [
         binary("redis-server"),
         *("--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)),
-        *("--save", "", "--appendonly", "no", *options),
+        *("--save", "", "--appendonly", "no", "--shutdown-timeout", "0", *options),
     ]
     program = Program(f"redis-{port}", arguments, folder, {})
     program.wait_ready(lambda: accepts(port))
