@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from sandbox.demo.processes import free_port, stopping
-from sandbox.demo.stack import broker_settings, start_broker
-from tests.support.http import Client, Reply
+from tests.support.http import Reply
+from tests.support.own_broker import own_broker
 from tests.support.service import Service
 
 LIMIT = 150
@@ -21,20 +20,9 @@ OURS = "urn:b2b-broker:problem:rate_limited"
 @pytest.fixture
 def two_workers(service: Service, tmp_path: Path) -> Iterator[Service]:
     """A broker with the settings of production, on an upstream with its limit."""
-    stack = service.stack
-    port, ops_port = free_port(), free_port()
-    settings = broker_settings(
-        tmp_path,
-        stack.folder / "access.yaml",
-        stack.folder / "keyring",
-        stack.redis_port,
-        stack.upstream_url,
-    )
     service.upstream("PATCH", "/_sandbox/behaviours", {"rate_limit_per_minute": LIMIT})
-    with stopping(start_broker(tmp_path, settings, port, ops_port)):
-        client = Client(port)
-        yield Service(stack, client)
-        client.close()
+    with own_broker(service.stack, tmp_path) as broker:
+        yield Service(service.stack, broker.client)
 
 
 def outcome(reply: Reply) -> str:

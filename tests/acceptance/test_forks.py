@@ -58,7 +58,7 @@ def _files(pid: int) -> set[str]:
 def test_nothing_is_connected_or_opened_before_the_fork(service: Service, tmp_path: Path) -> None:
     """The parent has neither a connection nor the audit trail, so a worker inherits none; and every worker writes a chain of its own."""
     audit = tmp_path / "audit.jsonl"
-    with own_broker(service, tmp_path, {"WEB_CONCURRENCY": str(WORKERS)}) as broker:
+    with own_broker(service.stack, tmp_path, {"WEB_CONCURRENCY": str(WORKERS)}) as broker:
         replies = [
             broker.client.ask(service.operator, "GET", "/v1/stores", Connection="close")
             for _ in range(200)

@@ -51,7 +51,7 @@ def test_a_story_is_counted(service: Service, tmp_path: Path) -> None:
         "email": f"owner@{store_hash}.example",
         "password": "right password",
     }
-    with own_broker(service, tmp_path) as broker:
+    with own_broker(service.stack, tmp_path) as broker:
         _ask(
             broker, service.operator, "PUT", f"/v1/stores/{store_hash}", {"credential": credential}
         )
@@ -99,7 +99,7 @@ def _key_id(service: Service) -> str:
 
 def test_an_audit_trail_that_cannot_be_written_is_counted(service: Service, tmp_path: Path) -> None:
     """By each try, a request's or the broker's own."""
-    with own_broker(service, tmp_path, {"BROKER_AUDIT_FILE": "/dev/full"}) as broker:
+    with own_broker(service.stack, tmp_path, {"BROKER_AUDIT_FILE": "/dev/full"}) as broker:
         statuses = [
             broker.client.ask(service.operator, "GET", "/v1/stores").status for _ in range(3)
         ]
@@ -121,7 +121,7 @@ def test_an_upstream_that_is_away_opens_the_circuit(
     """It is shown while any worker does not ask."""
     held = service.mint(service.active_store())
     settings = {"BROKER_UPSTREAM_URL": "http://127.0.0.1:1", "WEB_CONCURRENCY": workers}
-    with own_broker(service, tmp_path, settings) as broker:
+    with own_broker(service.stack, tmp_path, settings) as broker:
         before = broker.count("b2b_broker_upstream_circuit_open")
         for _ in range(2 * FAILURES):
             broker.client.ask(service.worker, "GET", COMPANIES, Broker_Reference=held)

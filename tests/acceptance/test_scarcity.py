@@ -32,7 +32,7 @@ def _environment(service: Service, folder: Path, settings: Mapping[str, str]) ->
         "PYTHONDONTWRITEBYTECODE": "1",
         "BROKER_BIND": f"127.0.0.1:{free_port()}",
         "BROKER_OPS_BIND": f"127.0.0.1:{free_port()}",
-        **own_settings(service, folder),
+        **own_settings(service.stack, folder),
         **settings,
     }
 
@@ -192,7 +192,7 @@ def test_an_address_that_cannot_be_had_refuses_the_start(
 def test_a_redis_whose_name_is_not_found_is_a_503(service: Service, tmp_path: Path) -> None:
     """The start goes on, since names come back; each answer is as quick as in any other outage."""
     settings = {"BROKER_REDIS_URL": "redis://no-such-host.invalid:6379/0"}
-    with own_broker(service, tmp_path, settings) as broker:
+    with own_broker(service.stack, tmp_path, settings) as broker:
         began = time.monotonic()
         reply = broker.client.ask(service.operator, "GET", "/v1/stores")
         took = time.monotonic() - began
@@ -211,7 +211,7 @@ def test_an_upstream_whose_name_is_not_found_is_a_502(service: Service, tmp_path
     store_hash = service.active_store()
     held = service.mint(store_hash)
     settings = {"BROKER_UPSTREAM_URL": "http://no-such-host.invalid"}
-    with own_broker(service, tmp_path, settings) as broker:
+    with own_broker(service.stack, tmp_path, settings) as broker:
         path = "/v1/proxy/api/v3/io/companies"
         reply = broker.client.ask(service.worker, "GET", path, Broker_Reference=held)
         counted = broker.count(

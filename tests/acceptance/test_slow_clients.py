@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sandbox.demo.processes import free_port, stopping
-from sandbox.demo.stack import Stack, broker_settings, start_broker
+from sandbox.demo.stack import Stack, start_broker
 from tests.support.http import Client
+from tests.support.own_broker import own_settings
 from tests.support.pki import Authority
 
 MANY = 24
@@ -32,13 +33,8 @@ def few_threads(
     ports = free_port(), free_port()
     with contextlib.ExitStack() as running:
         for folder, port, more in zip(folders, ports, ({}, tls), strict=True):
-            settings = broker_settings(
-                folder,
-                stack.folder / "access.yaml",
-                stack.folder / "keyring",
-                stack.redis_port,
-                stack.upstream_url,
-            ) | {"WEB_CONCURRENCY": "1", "BROKER_THREADS": "2"}
+            few = {"WEB_CONCURRENCY": "1", "BROKER_THREADS": "2"}
+            settings = own_settings(stack, folder) | few
             running.enter_context(
                 stopping(start_broker(folder, settings | more, port, free_port()))
             )

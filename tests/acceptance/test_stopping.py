@@ -41,7 +41,7 @@ def _counting_folders(pid: int) -> set[Path]:
 
 def test_counts_are_sums_of_all_workers_and_outlive_them(service: Service, tmp_path: Path) -> None:
     """Whichever worker is asked, and also when one was killed that had counted."""
-    with own_broker(service, tmp_path) as broker:
+    with own_broker(service.stack, tmp_path) as broker:
         first, second = broker.program.children()
         for _ in range(40):
             ask_on_a_new_connection(broker, service)
@@ -67,7 +67,7 @@ def test_a_worker_killed_under_load_costs_only_what_it_was_answering(
 ) -> None:
     """Nothing is redeemed twice, the other worker goes on, and it is soon replaced."""
     store_hash = service.active_store()
-    with own_broker(service, tmp_path) as broker, ThreadPoolExecutor(IN_FLIGHT) as threads:
+    with own_broker(service.stack, tmp_path) as broker, ThreadPoolExecutor(IN_FLIGHT) as threads:
         held = list(threads.map(lambda _: service.mint(store_hash, access="redeem"), range(600)))
         victim = broker.program.children()[0]
 
@@ -100,7 +100,7 @@ def test_workers_end_with_their_parent_and_what_it_left_is_removed_by_the_next(
     service: Service, tmp_path: Path
 ) -> None:
     """A killed parent cannot clean up; its workers must not go on without it, holding the port."""
-    with own_broker(service, tmp_path) as broker:
+    with own_broker(service.stack, tmp_path) as broker:
         workers = broker.program.children()
         (left,) = _counting_folders(broker.program.pid)
         broker.program.kill()
@@ -108,7 +108,7 @@ def test_workers_end_with_their_parent_and_what_it_left_is_removed_by_the_next(
         wait_until("the workers end", lambda: not any(_alive(pid) for pid in workers), 10)
         free = not accepts(broker.port)
         was_left = left.exists()
-    with own_broker(service, tmp_path) as another:
+    with own_broker(service.stack, tmp_path) as another:
         found = another.client.ask(service.operator, "GET", "/v1/whoami").status
 
     assert (free, was_left, found, left.exists()) == (True, True, 200, False)
@@ -120,7 +120,7 @@ def test_a_broker_that_is_asked_to_stop_answers_what_is_under_way(
     """It is not ready at once, lives on, answers all ten, and ends with 0; nothing of it is left."""
     store_hash = service.active_store()
     slow = {"store_hash": store_hash, "latency_seconds": 1}
-    with own_broker(service, tmp_path) as broker, ThreadPoolExecutor(IN_FLIGHT) as threads:
+    with own_broker(service.stack, tmp_path) as broker, ThreadPoolExecutor(IN_FLIGHT) as threads:
         held = service.mint(store_hash)
         (folder,) = _counting_folders(broker.program.pid)
         service.upstream("PATCH", "/_sandbox/behaviours", slow)
@@ -156,7 +156,7 @@ def test_a_broker_that_is_asked_to_stop_finishes_an_issue(service: Service, tmp_
         "password": "right password",
     }
     path = f"/v1/stores/{store_hash}"
-    with own_broker(service, tmp_path) as broker, ThreadPoolExecutor(1) as threads:
+    with own_broker(service.stack, tmp_path) as broker, ThreadPoolExecutor(1) as threads:
         put = threads.submit(
             broker.client.ask, service.operator, "PUT", path, {"credential": credential}
         )

@@ -148,7 +148,10 @@ def test_what_is_not_exported_yet_is_exported_when_the_broker_stops(
 def test_the_setting_without_the_extra_refuses_the_start(traced: Service, tmp_path: Path) -> None:
     """Rather than to serve without the traces that were asked for."""
     code = "import sys; sys.modules['requests'] = None; from service.cli import main; main()"
-    settings = own_settings(traced, tmp_path) | {"BROKER_TRACES": "true", "PYTHONPATH": str(ROOT)}
+    settings = own_settings(traced.stack, tmp_path) | {
+        "BROKER_TRACES": "true",
+        "PYTHONPATH": str(ROOT),
+    }
     settings |= {name: f"127.0.0.1:{free_port()}" for name in ("BROKER_BIND", "BROKER_OPS_BIND")}
     program = Program("refused", [sys.executable, "-c", code, "serve"], tmp_path, settings)
     with stopping(program) as broker:

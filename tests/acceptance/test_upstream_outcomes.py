@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from sandbox.demo.processes import free_port, stopping
-from sandbox.demo.stack import Stack, broker_settings, start_broker
-from tests.support.http import Client
+from sandbox.demo.stack import Stack
+from tests.support.own_broker import own_broker
 from tests.support.service import Service
 
 
@@ -62,21 +61,13 @@ OUTCOMES = {
 @pytest.fixture(scope="module")
 def impatient(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Another broker on the same Redis and upstream, which waits for an answer for a second only."""
-    folder = tmp_path_factory.mktemp("impatient")
-    port, ops_port = free_port(), free_port()
-    settings = broker_settings(
-        folder,
-        stack.folder / "access.yaml",
-        stack.folder / "keyring",
-        stack.redis_port,
-        stack.upstream_url,
-    )
-    settings |= {"BROKER_UPSTREAM_TIMEOUT_SECONDS": "1", "WEB_CONCURRENCY": "1"}
-    settings |= {"BROKER_AUDIT_FILE": str(stack.folder / "audit.jsonl")}
-    with stopping(start_broker(folder, settings, port, ops_port)):
-        client = Client(port)
-        yield Service(stack, client)
-        client.close()
+    settings = {
+        "BROKER_UPSTREAM_TIMEOUT_SECONDS": "1",
+        "BROKER_AUDIT_FILE": str(stack.folder / "audit.jsonl"),
+        "WEB_CONCURRENCY": "1",
+    }
+    with own_broker(stack, tmp_path_factory.mktemp("impatient"), settings) as broker:
+        yield Service(stack, broker.client)
 
 
 @pytest.fixture

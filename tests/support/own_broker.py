@@ -9,9 +9,8 @@ from pathlib import Path
 import urllib3
 
 from sandbox.demo.processes import Program, free_port, stopping
-from sandbox.demo.stack import broker_settings, start_broker
+from sandbox.demo.stack import Stack, broker_settings, start_broker
 from tests.support.http import Client
-from tests.support.service import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,8 @@ class OwnBroker:
         return found
 
 
-def own_settings(service: Service, folder: Path) -> dict[str, str]:
+def own_settings(stack: Stack, folder: Path) -> dict[str, str]:
     """Return the settings of another broker on a stack."""
-    stack = service.stack
     return broker_settings(
         folder,
         stack.folder / "access.yaml",
@@ -57,11 +55,11 @@ def own_settings(service: Service, folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def own_broker(
-    service: Service, folder: Path, settings: Mapping[str, str] | None = None
+    stack: Stack, folder: Path, settings: Mapping[str, str] | None = None
 ) -> Iterator[OwnBroker]:
     """Run another broker on a stack for the length of a block."""
     port, ops_port = free_port(), free_port()
-    chosen = own_settings(service, folder) | dict(settings or {})
+    chosen = own_settings(stack, folder) | dict(settings or {})
     with stopping(start_broker(folder, chosen, port, ops_port)) as program:
         client = Client(port)
         yield OwnBroker(program, client, port, ops_port)
