@@ -8,6 +8,7 @@ from typing import NoReturn
 import pytest
 from werkzeug.test import create_environ
 
+from sandbox.demo.processes import wait_until
 from service.core.errors import RateLimitedError
 from service.web.bulkhead import Bulkhead
 from tests.support.access import token_of
@@ -64,6 +65,42 @@ def test_a_burst_of_quick_requests_waits_and_goes_through() -> None:
 
     with ThreadPoolExecutor(15) as pool:
         assert all(pool.map(come, range(15), timeout=10))
+
+
+def test_places_go_to_those_who_wait_in_the_order_in_which_they_came() -> None:
+    """Where places change hands all the time, nobody is passed over by those who come later."""
+    bulkhead = Bulkhead(4, timedelta(seconds=15))
+    leaves = [bulkhead.enter(WORKER) for _ in range(3)]
+    came: list[int] = []
+
+    def come(number: int) -> None:
+        bulkhead.enter(WORKER)
+        came.append(number)
+
+    with ThreadPoolExecutor(3) as pool:
+        for number in range(3):
+            pool.submit(come, number)
+            wait_until("it waits", lambda: len(bulkhead._waiting[WORKER]) > number)  # noqa: B023 — asked at once
+        for number, leave in enumerate(leaves):
+            leave()
+            assert bulkhead._inside[WORKER] == 3  # nobody who came now would find a place
+            wait_until("one has come", lambda: len(came) > number)  # noqa: B023 — asked at once
+
+    assert came == [0, 1, 2]
+    assert not bulkhead._waiting
+
+
+def test_who_has_given_up_gets_no_place_later() -> None:
+    """Nor does anybody else lose one by it."""
+    bulkhead = Bulkhead(1, AT_ONCE)
+    leave = bulkhead.enter(WORKER)
+    with pytest.raises(RateLimitedError):
+        bulkhead.enter(WORKER)
+
+    leave()
+
+    assert not bulkhead._inside
+    assert not bulkhead._waiting
 
 
 def test_a_crowding_caller_is_429_and_the_others_are_served(api: Api) -> None:
