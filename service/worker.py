@@ -239,24 +239,23 @@ class BrokerWorker(ThreadWorker):
             self.handle_error(None, client, address, error)
             client.close()
             return
-        self._wait_for_head(conn)
+        self._begin_head(conn)
         if self.nr_conns >= self.worker_connections:
             self._make_room()
 
-    def on_client_socket_readable(self, conn: Any, client: Any) -> None:
+    def on_client_socket_readable(self, conn: Any, _client: Any) -> None:
         """Go on with a connection that was idle."""
-        self.poller.unregister(client)
-        self.keepalived_conns.remove(conn)
-        self._wait_for_head(conn)
-        self._on_head(conn, client)
+        self._forget(conn, self.keepalived_conns)
+        self._begin_head(conn)
 
     def finish_request(self, conn: Any, future: "Future[Any]") -> None:
         """Go on with a connection whose request was answered."""
         if future.cancelled() or future.exception() is not None or not future.result():
             self._linger(conn)
-        elif conn.take_back():
-            self._wait_for_head(conn)
-            self._on_head(conn, conn.sock)
+            return
+        conn.sock.settimeout(0)
+        if conn.take_back():
+            self._begin_head(conn)
         else:
             self._idle(conn)
 
@@ -267,28 +266,46 @@ class BrokerWorker(ThreadWorker):
         while self._lingering and (self._lingering[0].timeout or now) <= now:
             self._drop(self._lingering[0], self._lingering)
 
-    def _wait_for_head(self, conn: Connection) -> None:
+    def _begin_head(self, conn: Connection) -> None:
+        """Read a head that begins now; most are complete at once and need no place to wait in."""
         conn.timeout = time.monotonic() + HEAD.total_seconds()
-        self._watch(conn, self.pending_conns, self._on_head)
+        proceed = self._read_head(conn)
+        if proceed is None:
+            self._watch(conn, self.pending_conns, self._on_head)
+        else:
+            proceed(conn)
 
     def _on_head(self, conn: Connection, _client: Any) -> None:
+        proceed = self._read_head(conn)
+        if proceed is not None:
+            self._forget(conn, self.pending_conns)
+            proceed(conn)
+
+    def _read_head(self, conn: Connection) -> Callable[[Connection], None] | None:
+        """Read what is there, and return what to do with the connection; None if it is to wait for the rest."""
         try:
-            complete = conn.read_head()
+            if not conn.read_head():
+                return None
         except ClosedError:
-            self._drop(conn, self.pending_conns)
+            return self._close
         except Exception as error:  # noqa: BLE001 — one connection's failure, whatever it is, must not end the loop
-            self._forget(conn, self.pending_conns)
-            self.handle_error(None, conn.sock, conn.client, error)
+            return partial(self._refuse, error)
+        return self._pass_on
+
+    def _close(self, conn: Connection) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def _refuse(self, error: Exception, conn: Connection) -> None:
+        self.handle_error(None, conn.sock, conn.client, error)
+        self._linger(conn)
+
+    def _pass_on(self, conn: Connection) -> None:
+        if conn.takes_answers():
+            conn.hand_over()
+            self.enqueue_req(conn)
+        else:  # it asks on and on, and reads nothing
             self._linger(conn)
-        else:
-            if not complete:
-                return
-            self._forget(conn, self.pending_conns)
-            if conn.takes_answers():
-                conn.hand_over()
-                self.enqueue_req(conn)
-            else:  # it asks on and on, and reads nothing
-                self._linger(conn)
 
     def _idle(self, conn: Connection) -> None:
         conn.set_timeout()
@@ -303,9 +320,9 @@ class BrokerWorker(ThreadWorker):
         try:
             conn.sock.shutdown(socket.SHUT_WR)
         except (OSError, ValueError):  # it is closed already
-            self.nr_conns -= 1
-            conn.close()
+            self._close(conn)
             return
+        conn.sock.settimeout(0)
         conn.head.clear()
         self._watch(conn, self._lingering, self._on_rest)
 
@@ -335,7 +352,6 @@ class BrokerWorker(ThreadWorker):
     def _watch(
         self, conn: Connection, place: deque[Any], on_readable: Callable[[Connection, Any], None]
     ) -> None:
-        conn.sock.settimeout(0)
         place.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(on_readable, conn))
 
@@ -345,8 +361,7 @@ class BrokerWorker(ThreadWorker):
 
     def _drop(self, conn: Connection, place: deque[Any]) -> None:
         self._forget(conn, place)
-        self.nr_conns -= 1
-        conn.close()
+        self._close(conn)
 
     # --- in a thread
 
