@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+_BETWEEN_CONNECTIONS_SECONDS = 0.002
 _READ_BYTES = 256 * 1024
 _SILENCE_SECONDS = 20.0
 _LENGTH = b"\r\ncontent-length:"
@@ -89,7 +90,7 @@ def apply_load(target: Target, phase: Phase) -> Load:
         LoadError: An answer has another status, or none comes.
     """
     cpu = time.process_time()
-    connections = [_Connection(target, number) for number in range(phase.connections)]
+    connections = _opened(target, phase.connections)
     try:
         latencies, answers = _loop(connections, phase)
     finally:
@@ -98,6 +99,15 @@ def apply_load(target: Target, phase: Phase) -> Load:
     if not latencies:
         raise LoadError(f"{target.name}: no answer within {phase.seconds:g} s")
     return Load(phase.seconds, sorted(latencies), answers, time.process_time() - cpu)
+
+
+def _opened(target: Target, count: int) -> list["_Connection"]:
+    """Open connections one after the other, as callers do, so that all workers get to take some."""
+    opened = []
+    for number in range(count):
+        opened.append(_Connection(target, number))
+        time.sleep(_BETWEEN_CONNECTIONS_SECONDS)
+    return opened
 
 
 def ask_often(target: Target, times: int, connections: int) -> None:
