@@ -49,7 +49,8 @@ class Settings(BaseSettings):
         str,
         Field(
             pattern=r"^[a-z0-9][a-z0-9-]{0,31}$",
-            description="Names this installation in sealed values and token names. Never change it while there are stores.",
+            description="Names this installation in sealed values and token names; another one needs a Redis (or a database) of its own."
+            " Never change it while there are stores.",
         ),
     ] = "default"
     redis_url: Annotated[
