@@ -20,7 +20,7 @@ def staging(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """Another instance, with the same upstream."""
     settings = {
         "BROKER_INSTANCE": "staging",
-        "BROKER_REDIS_URL": f"redis://127.0.0.1:{stack.redis_port}/1",
+        "BROKER_REDIS_URL": f"redis://127.0.0.1:{stack.redis_port}/2",  # no other test's
         "WEB_CONCURRENCY": "1",
     }
     with own_broker(stack, tmp_path_factory.mktemp("staging"), settings) as broker:
