@@ -188,11 +188,8 @@ class Connection(TConn):
         self.parser.unreader.hurry(_REST)
         try:
             return bool(self.parser.finish_body(max_bytes=_LARGEST_REST))
-        except (
-            ParseException,
-            OSError,
-        ):  # framed wrongly; the request was answered, and gets no second answer
-            return False
+        except (ParseException, OSError):
+            return False  # framed wrongly; the request was answered, and gets no second answer
 
     def take_back(self) -> bool:
         """Take what the parser has read ahead, and tell whether there is anything to read at once."""

@@ -21,18 +21,25 @@ from service.core.errors import StorageError
 WIPED = "wiped"
 
 
-def read_marks(link: RedisLink) -> tuple[list[bytes | None], bool]:
-    """Return the mark of each partition, and whether there is anything else of ours that is never removed by itself.
+class Marks:
+    """Reads the marks."""
 
-    Raises:
-        StorageError: Redis is away.
-    """
-    calls: list[Call] = [
-        ([f"{where.prefix}installed", where.stores, where.epochs], [])
-        for where in PARTITION.values()
-    ]
-    found = link.read_many(Script("standing"), calls)
-    return [mark for mark, _ in found], any(others for _, others in found)
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
+        self._standing = Script("standing")
+
+    def read(self) -> tuple[list[bytes | None], bool]:
+        """Return the mark of each partition, and whether there is anything else of ours that is never removed by itself.
+
+        Raises:
+            StorageError: Redis is away.
+        """
+        calls: list[Call] = [
+            ([f"{where.prefix}installed", where.stores, where.epochs], [])
+            for where in PARTITION.values()
+        ]
+        found = self._link.read_many(self._standing, calls)
+        return [mark for mark, _ in found], any(others for _, others in found)
 
 
 class Installation:
@@ -41,6 +48,7 @@ class Installation:
     def __init__(self, link: RedisLink, instance: str, told: Callable[[], None]) -> None:
         """Take the link, whom the marks name, and whom to tell once if something is gone."""
         self._link = link
+        self._marks = Marks(link)
         self._told = told
         self._install = Script("install")
         self._fresh = f"{instance} {secrets.token_hex(8)}".encode("ascii")
@@ -57,7 +65,7 @@ class Installation:
             return
 
     def _look(self) -> None:
-        marks, has_others = read_marks(self._link)
+        marks, has_others = self._marks.read()
         missing = marks.count(None)
         if self._seen:
             if marks != [self._seen] * len(marks):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from service.adapters.keyring_dir import KeyringDirectory
-from service.adapters.redis_installation import read_marks
+from service.adapters.redis_installation import Marks
 from service.adapters.redis_keys import RedisKeys
 from service.adapters.redis_link import RedisLink
 from service.adapters.redis_locks import RedisLocks
@@ -30,7 +30,7 @@ def check_what_is_stored(settings: Settings) -> list[Finding]:
         except StorageError:
             return [skipped(name, "Redis does not answer") for name in (_MARKS, _LOCKS, _KEYS)]
         return [
-            _judged(_MARKS, lambda: _judge_marks(*read_marks(link))),
+            _judged(_MARKS, lambda: _judge_marks(*Marks(link).read())),
             _judged(_LOCKS, lambda: _judge_locks(RedisLocks(link).read())),
             _judged(_KEYS, lambda: _judge_keys(settings, RedisKeys(link).checks())),
         ]

@@ -36,14 +36,14 @@ class Bulkhead:
         Raises:
             RateLimitedError: All of this caller's places are taken, and stay so.
         """
-        turn = threading.Event()
+        turn = None
         with self._lock:
             if self._inside[identity] < self._most:
                 self._inside[identity] += 1
-                turn.set()
             else:
+                turn = threading.Event()
                 self._waiting[identity].append(turn)
-        if not turn.wait(self._wait):
+        if turn is not None and not turn.wait(self._wait):
             self._give_up(identity, turn)
         place = ExitStack()
         place.callback(self._leave, identity)

@@ -37,28 +37,18 @@ def _cut_off(member: Member) -> None:
 
 
 def test_a_failover_ends_by_itself(group: Group) -> None:
-    """Within two seconds of the sentinels' choice the link that failed meanwhile works on another one, and knows what it knew."""
+    """The primary is killed; within five seconds the same link works on another one, and knows what it knew."""
     with linked_to(group.url, replicas=1) as link:
         store(RedisStores(link))
         accessor = mint(RedisReferences(link), minted(max_uses=1))
-        old = group.primary()
-        old.program.kill()
-        meanwhile = _reason(lambda: mint_one(link))
-        wait_until("there is a new primary", lambda: _moved(group, old, link))
+        group.primary().program.kill()
         began = time.monotonic()
         wait_until("it works again", lambda: not _reason(lambda: mint_one(link)), 10)
         took = time.monotonic() - began
 
         assert _use(link, accessor) == "ok"
 
-    assert meanwhile
-    assert took < 2
-
-
-def _moved(group: Group, old: Member, link: RedisLink) -> bool:
-    """Ask the link for something, and tell whether the sentinels have chosen."""
-    _reason(lambda: mint_one(link))
-    return group.primary() is not old
+    assert took < 5
 
 
 def mint_one(link: RedisLink) -> Accessor:
